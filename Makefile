@@ -1,0 +1,51 @@
+# The stack without Docker, the tests and the tools. Everything is installed into the project: .venv/ and .local/.
+MAKEFLAGS += --no-print-directory
+LOCKS := include/local_stack/locks
+STACK := .venv/bin/python -m include.local_stack
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop status clean test test-fast lint format lock install install-dev
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## install, start the stack, run the three DAGs, show what came out
+	@$(STACK) run
+
+stop: ## stop the stack and every process it started
+	@if [ -x .venv/bin/python ]; then $(STACK) stop; fi
+
+status: ## say what is up, and where
+	@if [ -x .venv/bin/python ]; then $(STACK) status; else echo "not installed: make run"; fi
+
+clean: stop ## stop the stack and delete its data (what is installed stays)
+	@if [ -x .venv/bin/python ]; then $(STACK) clean; fi
+
+test: install-dev ## all tests, on services and ports of their own
+	@.venv/bin/python -m pytest
+
+test-fast: install-dev ## the tests that need no service, under a minute
+	@.venv/bin/python -m pytest tests/unit tests/dags
+
+lint: install-dev ## ruff, formatting, types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+format: install-dev ## let ruff mend what it can
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+# The newest of the Pythons that the project runs on; `make PYTHON=/path/to/python3.12 ...` chooses another.
+FIND_PYTHON = for python in $(if $(PYTHON),"$(PYTHON)",python3.12 python3.11 python3 python); do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && break; python=; done; \
+	[ -n "$$python" ] || { echo "No Python 3.11 or 3.12 found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; "$$python"
+
+install:
+	@$(FIND_PYTHON) include/local_stack/install.py
+
+install-dev:
+	@$(FIND_PYTHON) include/local_stack/install.py dev
+
+RESOLVE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+lock: install ## resolve the versions in requirements.txt and pyproject.toml anew
+	@$(RESOLVE) requirements.txt --group airflow -o $(LOCKS)/airflow.txt
+	@$(RESOLVE) --group mlflow -o $(LOCKS)/mlflow.txt
+	@$(RESOLVE) --group dev -c $(LOCKS)/airflow.txt -o $(LOCKS)/dev.txt

@@ -1,0 +1,113 @@
+"""
+### Engineers features
+
+Runs when someone triggers it.
+
+- **reads** the CSV file in `include/`
+- **writes** the features, with the target, to S3, and the fitted transformer to MLflow, in a run named `Scaler`
+- **announces** the features, which starts `train`
+"""
+
+from __future__ import annotations
+
+from airflow.datasets import Dataset
+from airflow.decorators import dag, task, task_group
+from airflow.operators.python import get_current_context
+from airflow.utils.trigger_rule import TriggerRule
+from astro import sql as aql
+
+from include import config
+from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS
+from include.operators.s3 import S3CreateBucketOperator
+from include.storage import CSVFile
+
+FEATURES = Dataset(config.FEATURES_DATASET)
+
+
+@task
+def list_existing_experiments() -> list[dict]:
+    from include import experiment
+
+    return experiment.find(config.EXPERIMENT)
+
+
+@task.branch
+def check_if_experiment_exists(experiments: list[dict]) -> str:
+    return "prepare_mlflow_experiment." + ("experiment_exists" if experiments else "create_experiment")
+
+
+@task
+def create_experiment() -> None:
+    from include import experiment
+
+    experiment.create(config.EXPERIMENT)
+
+
+@task
+def experiment_exists(experiments: list[dict]) -> None:
+    from include import experiment
+
+    experiment.restore(experiments[0])
+
+
+@task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+def get_current_experiment_id() -> str:
+    from include import experiment
+
+    return experiment.find(config.EXPERIMENT)[0]["experiment_id"]
+
+
+@task_group
+def prepare_mlflow_experiment(buckets):
+    experiments = list_existing_experiments()
+    experiment_id = get_current_experiment_id()
+    buckets >> experiments
+    check_if_experiment_exists(experiments) >> [create_experiment(), experiment_exists(experiments)] >> experiment_id
+    return experiment_id
+
+
+@aql.dataframe
+def extract_data():
+    from include import reading, training
+
+    params = get_current_context()["params"]
+    training.check(config.MODEL_CLASS, params["hyper_parameters"])
+    return reading.read_rows(config.INCLUDE / params["data_file"])
+
+
+@aql.dataframe
+def build_features(rows, experiment_id: str):
+    from include import features, runs
+
+    complete = features.complete_rows(rows)
+    engineered, transformer = features.engineer(complete)
+    runs.track_features(experiment_id, complete, transformer)
+    return engineered
+
+
+def announce(context, result=None) -> None:
+    """Tells `train` in the event that starts it what to train with."""
+    context["outlet_events"][FEATURES].extra = {"hyper_parameters": context["params"]["hyper_parameters"]}
+
+
+@dag(
+    schedule=None, doc_md=__doc__, params={"data_file": DATA_FILE, "hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS
+)
+def feature_eng():
+    buckets = S3CreateBucketOperator.partial(
+        task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
+    ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
+    rows = extract_data()
+    features = build_features(rows, prepare_mlflow_experiment(buckets))
+    buckets >> rows
+    aql.export_file(
+        task_id="save_data_to_s3",
+        input_data=features,
+        output_file=CSVFile(f"s3://{config.DATA_BUCKET}/{config.FEATURES_FILE}", conn_id=config.AWS_CONNECTION),
+        if_exists="replace",
+        outlets=[FEATURES],
+        post_execute=announce,
+    )
+
+
+feature_eng()

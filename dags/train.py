@@ -1,0 +1,116 @@
+"""
+### Trains the model
+
+Runs when `feature_eng` has announced new features.
+
+- **reads** the features of the run that triggered it
+- **writes** the evaluated and fitted model to MLflow, registers it, makes a version of it and moves that to a stage
+- **announces** the model, which starts `predict`
+"""
+
+from __future__ import annotations
+
+from airflow.datasets import Dataset
+from airflow.decorators import dag, task, task_group
+from airflow.operators.empty import EmptyOperator
+from airflow.operators.python import get_current_context
+from airflow.utils.trigger_rule import TriggerRule
+from astro import sql as aql
+
+from include import config, handover
+from include.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS
+from include.operators.registry import (
+    CreateModelVersionOperator,
+    CreateRegisteredModelOperator,
+    TransitionModelVersionStageOperator,
+)
+
+FEATURES, MODEL = Dataset(config.FEATURES_DATASET), Dataset(config.MODEL_DATASET)
+
+
+@task
+def fetch_feature_df():
+    return handover.features_run().frame_reference("build_features")
+
+
+@task
+def fetch_experiment_id() -> str:
+    return handover.features_run().output("prepare_mlflow_experiment.get_current_experiment_id")
+
+
+@task
+def fetch_hyper_parameters() -> dict:
+    """Those that `feature_eng` was triggered with; of a run started by hand, its own."""
+    return handover.features_run().extra.get("hyper_parameters") or get_current_context()["params"]["hyper_parameters"]
+
+
+@aql.dataframe(multiple_outputs=True)
+def train_model(
+    feature_df, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
+) -> dict:
+    from include import registry, runs
+
+    run_id = runs.track_training(experiment_id, feature_df, target_column, model_class, hyper_parameters, run_name)
+    return registry.candidate(run_id)
+
+
+@task.branch
+def check_if_model_already_registered() -> str:
+    from include import registry
+
+    return "register_model." + ("model_already_registered" if registry.is_registered() else "create_registered_model")
+
+
+@aql.dataframe(outlets=[MODEL])
+def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
+    from include import registry
+
+    return registry.promote(model_run_id, feature_df, target_column).alias
+
+
+@task_group
+def register_model(model: dict):
+    create = CreateRegisteredModelOperator(
+        task_id="create_registered_model",
+        mlflow_conn_id=config.MLFLOW_CONNECTION,
+        name=config.REGISTERED_MODEL,
+        tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
+    )
+    version = CreateModelVersionOperator(
+        task_id="create_model_version",
+        mlflow_conn_id=config.MLFLOW_CONNECTION,
+        name=config.REGISTERED_MODEL,
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        run_id=model["run_id"],
+        source=model["source"],
+        tags=model["tags"],
+        description=model["description"],
+    )
+    transition = TransitionModelVersionStageOperator(
+        task_id="transition_model",
+        mlflow_conn_id=config.MLFLOW_CONNECTION,
+        name=config.REGISTERED_MODEL,
+        version="{{ ti.xcom_pull(task_ids='register_model.create_model_version')['model_version']['version'] }}",
+        stage=config.STAGE,
+        archive_existing_versions=True,
+    )
+    known = EmptyOperator(task_id="model_already_registered")
+    check_if_model_already_registered() >> [create, known] >> version >> transition
+    return transition
+
+
+@dag(schedule=[FEATURES], doc_md=__doc__, params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)
+def train():
+    feature_df = fetch_feature_df()
+    model = train_model(
+        feature_df=feature_df,
+        experiment_id=fetch_experiment_id(),
+        target_column=config.TARGET,
+        model_class=config.MODEL_CLASS,
+        hyper_parameters=fetch_hyper_parameters(),
+        run_name=config.MODEL_CLASS.rpartition(".")[2],
+    )
+    register_model(model) >> choose_champion(feature_df, model["run_id"], config.TARGET)
+
+
+train()

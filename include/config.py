@@ -1,0 +1,82 @@
+"""Every name and number that another data set or another model would change. Nothing else needs an edit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from include.schema import Categorical, Column, Numeric
+
+INCLUDE = Path(__file__).resolve().parent
+
+# --- The data: one row per animal ---
+
+DATA_FILE = "possum.csv"  # in include/
+ROW = "animal"  # what a row is, in the singular
+ROW_NUMBER = "case"  # identifies a row, is no feature; None where the file has no such column
+TARGET = "taill"
+TARGET_LABEL = "tail length"
+TARGET_UNIT = "cm"
+COLUMNS: dict[str, Column] = {
+    "site": Categorical(),  # where the animal was trapped, 1 to 7
+    "Pop": Categorical(("Vic", "other")),  # Victoria; New South Wales or Queensland
+    "sex": Categorical(("f", "m")),
+    "age": Numeric(0, 30),  # years
+    "hdlngth": Numeric(30, 300),  # head length, mm
+    "skullw": Numeric(10, 200),  # skull width, mm
+    "totlngth": Numeric(20, 200),  # total length, cm
+    "footlgth": Numeric(10, 200),  # foot length, mm
+    TARGET: Numeric(5, 100),  # tail length, cm
+}
+MAX_CATEGORIES = 100  # of one column: each becomes a feature
+
+# --- The model ---
+
+MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # any scikit-learn regressor
+HYPER_PARAMETERS: dict[str, Any] = {
+    "alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]
+}  # np.logspace(-3, 1, num=30)
+
+PREDICTION_PACKAGES = ("boto3", "pandas")  # that the prediction environment needs beside the model's own
+
+# --- How it is judged ---
+
+FOLDS = 5
+REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/evaluation.py has the rule)
+SEED = 1995
+TOLERANCE = 0.02  # of the champion's error: a new model that is worse by no more than this takes its place
+
+# --- Names in MLflow ---
+
+EXPERIMENT = "Possum_tails"
+REGISTERED_MODEL = "Reg_RidgeCV_possums"
+MODEL_TAGS = {"model_type": "regression", "data": "possum"}
+STAGE = "Staging"
+INTENDED_USE = "Shows how Airflow and MLflow work together. Estimates a possum's tail length from other measurements."
+LIMITS = "104 mountain brushtail possums of one species, trapped at seven sites in Australia in the 1990s."
+
+# --- Names in S3 ---
+
+DATA_BUCKET = "data"
+ARTIFACT_BUCKET = "mlflowdatapossums"
+XCOM_BUCKET = (
+    os.environ.get("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom").removeprefix("s3://").split("/")[0]
+)
+FEATURES_FILE = "possum.csv"
+PREDICTIONS_FILE = "possum_tail_length.csv"
+
+# --- Names in Airflow ---
+
+MLFLOW_CONNECTION = "mlflow_default"
+AWS_CONNECTION = "aws_conn"
+FEATURES_DATASET = "s3://data_possum.csv"
+MODEL_DATASET = "model_trained"
+TAGS = ["possums"]
+OWNER = "possum team"
+
+# --- The plot ---
+
+PLOTS = INCLUDE / "plots"
+PLOT_FILE = "possum_tails.png"
+PICTURE_FILE = "possum.jpeg"  # in include/; the plot does without it, too

@@ -1,0 +1,43 @@
+"""What the three DAGs have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.models import Param
+
+from include import config
+
+# Outages of a minute or two pass without anyone's help; what can't pass fails at once (include/failures.py).
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": config.OWNER,
+    "retries": 4,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=1),
+    "execution_timeout": timedelta(minutes=15),
+}
+
+DAG_DEFAULTS: dict[str, Any] = {
+    "start_date": datetime(2023, 1, 1),
+    "catchup": False,
+    "max_active_runs": 1,  # runs write to the same names in S3 and in the registry: one after the other
+    "is_paused_upon_creation": False,
+    "tags": config.TAGS,
+    "default_args": TASK_DEFAULTS,
+}
+
+HYPER_PARAMETERS = Param(
+    config.HYPER_PARAMETERS,
+    type="object",
+    title="Hyperparameters",
+    description=f"What {config.MODEL_CLASS} is made with, as JSON.",
+)
+DATA_FILE = Param(
+    config.DATA_FILE,
+    type="string",
+    pattern=r"^[\w][\w .-]*\.csv$",
+    title="Data file",
+    description="A CSV file in include/.",
+)

@@ -1,0 +1,23 @@
+"""Compares the features that a model predicts on with those that it was trained on."""
+
+from __future__ import annotations
+
+import pandas as pd
+from scipy.stats import ks_2samp
+
+SIGNIFICANCE = 0.01  # over all features together: one of hundred comparisons of equal data raises a false alarm
+
+
+def compare(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
+    """Kolmogorov and Smirnov's two-sample test for each feature of `reference`.
+
+    Returns a table indexed by `feature`: `statistic` (the largest distance between the two distribution functions, 0 to
+    1), `p_value`, and `drifted`, which holds Bonferroni's correction for the number of features.
+    """
+    rows = {}
+    for feature in reference.columns:
+        test = ks_2samp(reference[feature], current[feature])
+        rows[feature] = {"statistic": float(test.statistic), "p_value": float(test.pvalue)}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("feature")
+    table["drifted"] = table["p_value"] < SIGNIFICANCE / len(table)
+    return table

@@ -1,0 +1,110 @@
+"""The commands behind `make run`, `make stop`, `make status` and `make clean`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import requests
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from include import config
+from include.local_stack.install import ROOT
+from include.local_stack.pipeline import Pipeline, PipelineError, Progress
+from include.local_stack.stack import PORTS, Stack, StackError
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def run(stack: Stack) -> None:
+    """Starts what isn't up, runs the three DAGs once and says what came out. The stack stays up."""
+    stack.start()
+    pipeline = Pipeline(stack.url("airflow"))
+    run_id = pipeline.trigger()
+    started = time.monotonic()
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4) as live:
+            for progress in pipeline.watch(run_id):
+                live.update(as_table(progress, time.monotonic() - started))
+    else:
+        shown = None
+        for progress in pipeline.watch(run_id):
+            if (line := as_line(progress)) != shown:
+                console.print(f"{time.monotonic() - started:4.0f} s  {escape(line)}")
+                shown = line
+    summarise(stack, run_id, time.monotonic() - started)
+
+
+def as_table(progress: list[Progress], seconds: float) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for dag in progress:
+        mark = {"success": "[green]✓[/]", "failed": "[red]✗[/]", None: " "}.get(dag.state, "[yellow]…[/]")
+        table.add_row(mark, dag.dag_id, f"{dag.done}/{dag.total}" if dag.total else "", ", ".join(dag.running))
+    table.add_row("", f"[dim]{seconds:.0f} s[/]")
+    return table
+
+
+def as_line(progress: list[Progress]) -> str:
+    begun = [dag for dag in progress if dag.state]
+    return "  ".join(
+        f"{dag.dag_id} {dag.done}/{dag.total}" + (f" {'+'.join(dag.running)}" if dag.running else "") for dag in begun
+    )
+
+
+def summarise(stack: Stack, run_id: str, seconds: float) -> None:
+    """Says what the run has made, as MLflow has it."""
+    api = f"{stack.url('mlflow')}/api/2.0/mlflow"
+    of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
+    version = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json()["model_versions"][0]
+    data = requests.get(f"{api}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
+    metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
+    unit = config.TARGET_UNIT
+    error = f"RMSE {metrics['cv_rmse']:.2f} ± {metrics['cv_rmse_std']:.2f} {unit} on {config.ROW}s it has not seen"
+    lines = {
+        "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}"
+        f", alias {', '.join(version.get('aliases', [])) or 'none'}",
+        "Error": f"{error}; always saying the mean: {metrics['baseline_rmse']:.2f} {unit}",
+        "Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)),
+        **addresses(stack),
+    }
+    console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
+    show(lines)
+    console.print("\nThe stack stays up: make stop ends it, make run runs the DAGs again.")
+
+
+def addresses(stack: Stack) -> dict[str, str]:
+    logins = {"airflow": "  (admin / admin)", "s3": "  (minioadmin / minioadmin)"}
+    titles = {"airflow": "Airflow", "mlflow": "MLflow", "s3": "S3"}
+    return {titles[name]: f"http://localhost:{stack.ports[name]}{logins.get(name, '')}" for name in PORTS}
+
+
+def show(lines: dict[str, str]) -> None:
+    for title, text in lines.items():
+        console.print(f"  [bold]{title:<9}[/] {escape(text)}")
+
+
+def status(stack: Stack) -> None:
+    show(stack.status())
+    if stack.is_up():
+        show(addresses(stack))
+
+
+def main(command: str) -> int:
+    variables = ROOT / ".env"
+    stack = Stack(ROOT / ".local", variables if variables.exists() else ROOT / ".env_example", console.print)
+    try:
+        {"run": run, "status": status, "stop": Stack.stop, "clean": Stack.clean}[command](stack)
+    except (StackError, PipelineError, requests.RequestException) as error:
+        console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. What has been started goes on; make stop ends it.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""Installs the stack without Docker into the project: `.venv` (Airflow) and `.local/mlflow-server` (the MLflow server).
+
+Runs before anything else is there, so it imports nothing but the standard library. What is installed already is
+recognised by a stamp and left alone, without asking the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = Path(__file__).resolve().parent / "locks"
+AIRFLOW_ENVIRONMENT = ROOT / ".venv"
+MLFLOW_ENVIRONMENT = ROOT / ".local" / "mlflow-server"
+
+
+def install(environment: Path, lock: Path) -> None:
+    """Brings `environment` to what `lock` says, making it first where it is missing or broken."""
+    stamp = environment / f".{lock.stem}-installed"
+    locked = hashlib.sha256(lock.read_bytes()).hexdigest()
+    python = environment / "bin" / "python"
+    if not runs(python):
+        shutil.rmtree(environment, ignore_errors=True)
+    elif stamp.exists() and stamp.read_text() == locked:
+        return
+    started = time.monotonic()
+    print(f"installing {lock.stem} into {environment.relative_to(ROOT)} ...", flush=True)
+    if not python.exists():
+        create(environment)
+    uv = AIRFLOW_ENVIRONMENT / "bin" / "uv"
+    command(uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock)
+    stamp.write_text(locked)
+    print(f"installed in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def runs(python: Path) -> bool:
+    """Whether this interpreter starts: it doesn't once the Python it was made from has gone."""
+    try:
+        return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def create(environment: Path) -> None:
+    """Makes an empty environment; the first one gets `uv`, which fills both."""
+    if environment != AIRFLOW_ENVIRONMENT:
+        command(AIRFLOW_ENVIRONMENT / "bin" / "uv", "venv", "-q", "--python", sys.executable, environment)
+        return
+    if subprocess.run([sys.executable, "-m", "venv", environment]).returncode:
+        shutil.rmtree(environment, ignore_errors=True)
+        sys.exit("This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv")
+    pinned_uv = re.search(r"^uv==.*?(?=^\S)", (LOCKS / "airflow.txt").read_text(), re.DOTALL | re.MULTILINE)
+    requirements = environment / "uv.txt"
+    requirements.write_text(pinned_uv[0])
+    command(environment / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes", "-r", requirements)
+
+
+def command(*words: str | Path) -> None:
+    if status := subprocess.run(words).returncode:
+        sys.exit(f"Installing failed (status {status}); the reason stands above. Is the package index reachable?")
+
+
+if __name__ == "__main__":
+    if sys.version_info[:2] not in ((3, 11), (3, 12)):
+        sys.exit(f"This is Python {sys.version.split()[0]}; the project needs 3.11 or 3.12.")
+    (ROOT / ".local").mkdir(exist_ok=True)
+    install(AIRFLOW_ENVIRONMENT, LOCKS / "airflow.txt")
+    install(MLFLOW_ENVIRONMENT, LOCKS / "mlflow.txt")
+    for extra in sys.argv[1:]:
+        install(AIRFLOW_ENVIRONMENT, LOCKS / f"{extra}.txt")

@@ -1,0 +1,124 @@
+"""Triggers the pipeline over Airflow's REST API and watches its three DAGs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+
+DAGS = ("feature_eng", "train", "predict")
+LOGIN = ("admin", "admin")
+PATIENCE = 120  # seconds for Airflow to find the DAGs, or to start the next one
+
+
+class PipelineError(Exception):
+    """Why a run did not come to its end, with the log of the task at fault."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a DAG is. `state` is None as long as it has no run."""
+
+    dag_id: str
+    state: str | None = None
+    done: int = 0
+    total: int = 0
+    running: tuple[str, ...] = ()
+
+
+class Pipeline:
+    """The three DAGs of the Airflow at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"{url}/api/v1"
+        self.session = requests.Session()
+        self.session.auth = LOGIN
+
+    def call(self, path: str, method: str = "GET", **arguments: Any) -> Any:
+        response = self.session.request(method, f"{self.url}/{path}", timeout=60, **arguments)
+        response.raise_for_status()
+        return response.json()
+
+    def trigger(self, **params: Any) -> str:
+        """Triggers feature_eng with these params, once Airflow has found all three DAGs. Returns the run's id."""
+        deadline = time.monotonic() + PATIENCE
+        while not {"feature_eng", "train", "predict"} <= {dag["dag_id"] for dag in self.call("dags")["dags"]}:
+            if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
+                raise PipelineError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
+            if time.monotonic() > deadline:
+                raise PipelineError(f"Airflow has not found the DAGs in {PATIENCE} s.")
+            time.sleep(0.5)
+        return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
+
+    def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
+        """Yields how far the DAGs are until predict has succeeded for this run of feature_eng.
+
+        Raises PipelineError as soon as one of them fails, or isn't started by the one before it.
+        """
+        runs = {"feature_eng": run_id}
+        deadline = None
+        while True:
+            progress = self.progress(runs)
+            yield progress
+            for dag in progress:
+                if dag.state == "failed":
+                    raise PipelineError(self.failure(dag.dag_id, runs[dag.dag_id]))
+            if progress[-1].state == "success":
+                return
+            newest = DAGS[len(runs) - 1]
+            if progress[len(runs) - 1].state == "success":
+                following = DAGS[len(runs)]
+                deadline = deadline or time.monotonic() + PATIENCE
+                if started := self.started_by(runs[newest], following):
+                    runs[following], deadline = started, None
+                elif time.monotonic() > deadline:
+                    raise PipelineError(f"{newest} has succeeded, but {following} has not followed in {PATIENCE} s. Is it paused?")
+            time.sleep(interval)
+
+    def started_by(self, run_id: str, dag_id: str) -> str | None:
+        """The run of `dag_id` that a Dataset event of the run `run_id` has started."""
+        events = self.call("datasets/events", params={"source_run_id": run_id})["dataset_events"]
+        runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
+        return runs[-1] if runs else None
+
+    def tasks(self, runs: dict[str, str]) -> list[dict[str, Any]]:
+        """The task instances of these runs, by DAG."""
+        wanted = {"dag_ids": list(runs), "dag_run_ids": list(set(runs.values())), "page_limit": 100}
+        return self.call("dags/~/dagRuns/~/taskInstances/list", "POST", json=wanted)["task_instances"]
+
+    def progress(self, runs: dict[str, str]) -> list[Progress]:
+        tasks = self.tasks(runs)
+        found = []
+        for dag_id in DAGS:
+            own = [task for task in tasks if task["dag_id"] == dag_id]
+            state = self.call(f"dags/{dag_id}/dagRuns/{runs[dag_id]}")["state"] if dag_id in runs else None
+            done = sum(task["state"] in ("success", "skipped") for task in own)
+            running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in own if task["state"] == "running")
+            found.append(Progress(dag_id, state, done, len(own), tuple(running)))
+        return found
+
+    def failure(self, dag_id: str, run_id: str) -> str:
+        """What the failed tasks of a run have logged."""
+        logs = []
+        for task in self.tasks({dag_id: run_id}):
+            if task["state"] == "failed":
+                path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+                answer = self.session.get(
+                    f"{self.url}/{path}",
+                    params={"map_index": task["map_index"]},
+                    headers={"Accept": "text/plain"},
+                    timeout=60,
+                )
+                logs.append(f"{dag_id}.{task['task_id']} failed. Its log:\n{answer.text}")
+        return "\n".join(logs) or f"{dag_id}, run {run_id}, failed."
+
+
+def is_current(import_error: dict[str, Any]) -> bool:
+    """Whether Airflow has seen the file as it is now."""
+    file = Path(import_error["filename"])
+    return file.exists() and datetime.fromisoformat(import_error["timestamp"]).timestamp() > file.stat().st_mtime

@@ -1,0 +1,331 @@
+"""Starts, watches and stops the services. All their state lives in one folder, `.local/` for `make run`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from dotenv import dotenv_values
+from supervisor.xmlrpc import SupervisorTransport
+
+from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
+from include.local_stack.services import LOOPBACK, NOBODY, POSTGRES, Service, airflow, as_postgres, stores
+
+PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
+STORES = ("postgres", "s3", "mlflow")
+AIRFLOW = ("scheduler", "webserver", "triggerer")
+PATIENCE = 180  # seconds that a service may take to come up
+
+
+class StackError(Exception):
+    """What is wrong and what to do about it, for whoever typed `make run`."""
+
+
+class Stack:
+    """The services whose state lives in the folder `home`.
+
+    `variables` is the file of variables that the containers get, too: its addresses are replaced by this stack's.
+    `ports` are those that the shell's variables ask for, or the defaults. `report` takes a line for whoever waits.
+    """
+
+    def __init__(
+        self,
+        home: Path = ROOT / ".local",
+        variables: Path = ROOT / ".env_example",
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.home = home.resolve()
+        self.variables = variables
+        self.report = report
+        self._memory = self.home / "stack.json"
+        self._settings: dict[str, Any] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
+
+    def start(self, *names: str) -> None:
+        """Starts what of these services (all, if none is named) isn't up, and returns when they answer."""
+        names = names or STORES + AIRFLOW
+        self._supervise()
+        self._bring_up([name for name in names if name in STORES])
+        if services := [name for name in names if name in AIRFLOW]:
+            self._wait_for("postgres")
+            self.prepare_airflow()
+            self._bring_up(services)
+        self._wait_for(*names)
+
+    def stop(self) -> None:
+        """Stops every process of the stack, those that lost their supervisor in a crash included."""
+        if self.is_up():
+            with self._supervisor() as supervisor:
+                supervisor.shutdown()
+            self._wait(lambda: not self.is_up(), "the services to stop")
+        leftovers = list(self._leftovers())
+        for process in leftovers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate()
+        for process in psutil.wait_procs(leftovers, timeout=10)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def clean(self) -> None:
+        """Stops the stack and deletes its data; what is installed stays."""
+        self.stop()
+        for item in self.home.iterdir() if self.home.exists() else ():
+            if item != MLFLOW_ENVIRONMENT:
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+        self._settings = {}
+
+    def status(self) -> dict[str, str]:
+        """Each service's state, in the supervisor's words."""
+        if not self.is_up():
+            return dict.fromkeys(STORES + AIRFLOW, "STOPPED")
+        with self._supervisor() as supervisor:
+            states = {process["name"]: process["statename"] for process in supervisor.getAllProcessInfo()}
+        return {name: states[name] for name in STORES + AIRFLOW}
+
+    def is_up(self) -> bool:
+        try:
+            with self._supervisor() as supervisor:
+                supervisor.getPID()
+        except xmlrpc.client.Fault:  # it is shutting down
+            return True
+        except OSError:
+            return False
+        return True
+
+    def halt(self, name: str) -> None:
+        """Stops one service."""
+        with self._supervisor() as supervisor:
+            supervisor.stopProcess(name)
+
+    # --- addresses and variables ---
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return self._settings["ports"]
+
+    def url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+    def log(self, name: str) -> Path:
+        return self.home / "logs" / f"{name}.log"
+
+    def shared_variables(self) -> dict[str, str]:
+        """The variables that the containers get, with this stack's addresses."""
+        text = self.variables.read_text()
+        for theirs, ours in {"minio:9000": "s3", "localhost:9000": "s3", "mlflow:5000": "mlflow", "localhost:5000": "mlflow"}.items():  # fmt: skip
+            text = text.replace(f"http://{theirs}", self.url(ours))
+        return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
+
+    def environment(self) -> dict[str, str]:
+        """What the services get. What the user's shell says about Airflow, MLflow and AWS doesn't reach them."""
+        foreign = ("AIRFLOW", "MLFLOW_", "AWS_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        database = f"postgres:{self._settings['postgres_password']}@{LOOPBACK}:{self.ports['postgres']}/postgres"
+        return inherited | self.shared_variables() | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PYTHONPATH": str(ROOT),
+            "PREDICTION_ENVIRONMENTS": str(self.home / "prediction-environments"),
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__FERNET_KEY": self._settings["fernet_key"],
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+            "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
+            "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
+            "AIRFLOW__WEBSERVER__WORKERS": "2",
+            "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session,airflow.api.auth.backend.basic_auth",
+            "no_proxy": "*" if sys.platform == "darwin" else f"{LOOPBACK},localhost",
+            "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS: let Airflow fork its tasks
+        }  # fmt: skip
+
+    # --- how it is done ---
+
+    def _supervise(self) -> None:
+        """Has a supervisor running that knows all services, on ports that are free."""
+        wanted = {name: os.environ.get(variable) for name, (variable, _) in PORTS.items()}
+        if self.is_up():
+            for name, port in wanted.items():
+                if port and int(port) != self.ports[name]:
+                    raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
+            return
+        self.stop()
+        ports = {name: int(wanted[name] or default) for name, (_, default) in PORTS.items()}
+        for name, port in ports.items():
+            if not is_free(port):
+                variable = PORTS[name][0]
+                raise StackError(
+                    f"Port {port}, for {name}, is taken. Choose another one: make run {variable}={port + 1}"
+                )
+        self._settings["ports"] = ports | {"postgres": free_port()}
+        self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
+        self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
+
+        for folder in ("airflow", "logs", "mlflow", "postgres", "s3/data"):
+            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        write_private(self._memory, json.dumps(self._settings))
+        self._prepare_postgres()
+        for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
+            left_by_a_crash.unlink()
+        write_private(self.home / "supervisord.conf", self._configuration())
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
+        subprocess.run(command, cwd=self.home, env=self.environment(), check=True, start_new_session=True)
+        self._wait(self.is_up, "the supervisor")
+
+    def _services(self) -> dict[str, Service]:
+        connection = json.loads(self.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
+        login = {"AWS_ACCESS_KEY_ID": connection["login"], "AWS_SECRET_ACCESS_KEY": connection["password"]}
+        return {service.name: service for service in [*stores(self.ports, login), *airflow(self.ports)]}
+
+    def _configuration(self) -> str:
+        sections = [
+            "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
+            "[unix_http_server]\nfile=supervisor.sock\n",
+            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
+        ]
+        for service in self._services().values():
+            settings = {
+                "command": shlex.join(service.command),
+                "directory": self.home / service.folder,
+                "environment": ",".join(f'{name}="{value}"' for name, value in service.variables.items()),
+                "stopsignal": service.stop_signal,
+                "stopasgroup": str(service.stop_signal == "TERM").lower(),
+                "killasgroup": "true",
+                "stopwaitsecs": "30",
+                "autostart": "false",
+                "autorestart": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": f"logs/{service.name}.log",
+                "stdout_logfile_maxbytes": "10MB",
+                "stdout_logfile_backups": "1",
+            }
+            lines = [f"{name}={value}".replace("%", "%%") for name, value in settings.items()]
+            sections.append("\n".join([f"[program:{service.name}]", *lines, ""]))
+        return "\n".join(sections)
+
+    def _prepare_postgres(self) -> None:
+        folder = self.home / "postgres"
+        if not (folder / "data").exists():
+            shutil.rmtree(folder / "unfinished", ignore_errors=True)
+            write_private(password := folder / "password", self._settings["postgres_password"])
+            if os.geteuid() == 0:
+                os.chown(folder, NOBODY, NOBODY)
+                os.chown(password, NOBODY, NOBODY)
+            command = as_postgres(POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", "--pwfile=password",
+                                  "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions")  # fmt: skip
+            made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if made.returncode:
+                raise StackError(f"PostgreSQL could not make its files in {folder}:\n{made.stdout}{made.stderr}")
+            (folder / "unfinished").rename(folder / "data")
+        # Nothing of this stack runs now. A lock left by a crash may name a process number that is someone else's today.
+        (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def prepare_airflow(self) -> None:
+        """Migrates the metadata database and makes the user admin, once."""
+        done = self.home / "airflow" / "prepared"
+        if done.exists():
+            return
+        self.report("preparing Airflow's metadata database")
+        python = [sys.executable, "-m", "airflow"]
+        user = ["-u", "admin", "-p", "admin", "-r", "Admin", "-e", "admin@example.com", "-f", "Ad", "-l", "Min"]
+        with self.log("prepare").open("w") as log:
+            for command in (["db", "migrate"], ["users", "create", *user]):
+                made = subprocess.run(
+                    [*python, *command], cwd=self.home, env=self.environment(), stdout=log, stderr=log
+                )
+                if made.returncode:
+                    raise StackError(
+                        f"`airflow {' '.join(command[:2])}` failed, see {log.name}:\n{tail(Path(log.name))}"
+                    )
+        done.touch()
+
+    def _bring_up(self, names: list[str]) -> None:
+        down = [name for name in names if self.status()[name] != "RUNNING"]
+        if down:
+            self.report(f"starting {', '.join(down)}")
+        with self._supervisor() as supervisor:
+            for name in down:
+                with contextlib.suppress(xmlrpc.client.Fault):  # is starting already
+                    supervisor.startProcess(name, False)
+
+    def _wait_for(self, *names: str) -> None:
+        services = self._services()
+
+        def ready(name: str) -> bool:
+            if self.status()[name] == "FATAL":
+                raise StackError(f"{name} does not start. The end of {self.log(name)}:\n{tail(self.log(name))}")
+            return services[name].ready()
+
+        for name in names:
+            self._wait(lambda name=name: ready(name), name)
+
+    def _wait(self, ready: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            if time.monotonic() > deadline:
+                raise StackError(f"Waited {PATIENCE} s in vain for {what}. The logs are in {self.home / 'logs'}")
+            time.sleep(0.1)
+
+    @contextlib.contextmanager
+    def _supervisor(self) -> Iterator[Any]:
+        """Its XML-RPC interface. The socket is named from within its folder: a full path may be too long for one."""
+        if not (self.home / "supervisor.sock").exists():
+            raise FileNotFoundError(self.home / "supervisor.sock")
+        with contextlib.chdir(self.home):
+            transport = SupervisorTransport(serverurl="unix://supervisor.sock")
+            yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
+
+    def _leftovers(self) -> Iterator[psutil.Process]:
+        """Processes that work in the stack's folder, but for those that a person started in a terminal."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if (
+                    self.home in Path(process.cwd(), "-").parents
+                    and not process.terminal()
+                    and process.pid != os.getpid()
+                ):
+                    yield process
+
+
+def is_free(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(there is none)"

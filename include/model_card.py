@@ -1,0 +1,35 @@
+"""A model version's description: what someone should know who finds it in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from include import config
+
+
+def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Writes the card in Markdown from what the training run has logged."""
+    unit = config.TARGET_UNIT
+    rows = [
+        f"| {name} | {metrics[f'cv_{key}']:.2f} ± {metrics[f'cv_{key}_std']:.2f} | {metrics[f'baseline_{key}']:.2f} |"
+        for key, name in (("rmse", f"RMSE ({unit})"), ("mae", f"MAE ({unit})"), ("r2", "R²"))
+    ]
+    chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
+    return "\n".join(
+        [
+            f"**{run_name}** predicts the {config.TARGET_LABEL} ({unit}) of one {config.ROW} ({tags['model_class']}{chosen}).",
+            "",
+            f"**Data:** {params['rows']} {config.ROW}s without gaps from {config.DATA_FILE}. "
+            f"**Features:** {params['features']}; scaled by the transformer in the tag `transformer`.",
+            "",
+            f"| on {config.ROW}s it has not seen | this model | always the mean |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"{tags['evaluation']}; ± is the standard deviation over the folds.",
+            "",
+            f"**Intended use:** {config.INTENDED_USE}",
+            "",
+            f"**Limits:** {config.LIMITS}",
+        ]
+    )

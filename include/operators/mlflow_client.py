@@ -1,0 +1,71 @@
+"""The MLflow provider's REST hook, with time limits and errors that say what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from mlflow_provider.hooks import client
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from include.errors import ConfigurationError
+
+TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
+
+
+class _LimitedTime(HTTPAdapter):
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        return super().send(request, *args, **(kwargs | {"timeout": kwargs.get("timeout") or TIMEOUT}))
+
+
+class MLflowClientHook(client.MLflowClientHook):
+    """Talks to MLflow's REST API (https://mlflow.org/docs/latest/rest-api.html)."""
+
+    def get_conn(self, headers: dict[Any, Any] | None = None) -> requests.Session:
+        session = super().get_conn(headers)
+        session.mount("http://", adapter := _LimitedTime(max_retries=Retry(connect=2, read=0, backoff_factor=0.5)))
+        session.mount("https://", adapter)
+        return session
+
+    @property
+    def address(self) -> str:
+        """The server's address with its port, as the connection has it."""
+        self.get_conn()
+        return self.base_url.rstrip("/")
+
+    def run(self, endpoint: str | None = None, *args: Any, **kwargs: Any) -> requests.Response:
+        """Returns MLflow's answer, which may be an error of its API, like 404 for what isn't there.
+
+        Raises ConfigurationError where the login is refused or something other than MLflow answers, and HTTPError for
+        what may pass.
+        """
+        response = super().run(endpoint, *args, **kwargs)
+        if response.status_code in (401, 403):
+            raise ConfigurationError(
+                f"MLflow at {self.base_url} refuses the login of connection {self.mlflow_conn_id!r} "
+                f"(status {response.status_code}): {response.text[:200].strip()}"
+            )
+        if response.status_code >= 500 or response.status_code == 429:
+            response.raise_for_status()
+        try:
+            response.json()
+        except requests.JSONDecodeError:
+            raise ConfigurationError(
+                f"What answers at {self.base_url} is not MLflow: /{endpoint} gives status {response.status_code} and "
+                f"{response.text[:60]!r}. Correct host and port of connection {self.mlflow_conn_id!r}."
+            ) from None
+        return response
+
+    def call(self, endpoint: str, absent_is_none: bool = False, **parameters: Any) -> dict[str, Any] | None:
+        """Calls `api/2.0/mlflow/<endpoint>` and returns its answer; None for what isn't there, if that is asked for.
+
+        Raises HTTPError with MLflow's own message for any other error.
+        """
+        response = self.run(f"api/2.0/mlflow/{endpoint}", request_params=parameters)
+        if response.ok:
+            return response.json()
+        answer = response.json()
+        if absent_is_none and answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise requests.HTTPError(f"MLflow: {answer.get('message', answer)}", response=response)

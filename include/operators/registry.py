@@ -1,0 +1,41 @@
+"""The MLflow provider's registry operators, made safe to run again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow_provider.operators import registry
+
+from include.failures import fail_for_good
+from include.operators.mlflow_client import MLflowClientHook
+
+registry.MLflowClientHook = MLflowClientHook  # the operators look their hook up there
+
+
+class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
+    """Registers a model. One that is there already is left as it is."""
+
+    @fail_for_good()
+    def execute(self, context: dict[str, Any]) -> Any:
+        hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
+        return hook.call("registered-models/get", absent_is_none=True, name=self.name) or super().execute(context)
+
+
+class CreateModelVersionOperator(registry.CreateModelVersionOperator):
+    """Makes a version of a run's model. A run that has one already gets no second."""
+
+    @fail_for_good()
+    def execute(self, context: dict[str, Any]) -> Any:
+        hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
+        found = hook.call("model-versions/search", filter=f"run_id = '{self.run_id}'") or {}
+        for version in found.get("model_versions", []):
+            if version["name"] == self.name:
+                self.log.info("Run %s has version %s already", self.run_id, version["version"])
+                return {"model_version": version}
+        return super().execute(context)
+
+
+class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOperator):
+    """Moves a version to a stage."""
+
+    execute = fail_for_good()(registry.TransitionModelVersionStageOperator.execute)

@@ -1,0 +1,16 @@
+"""The Amazon provider's bucket operator, which fails at once where trying again is no use."""
+
+from __future__ import annotations
+
+from airflow.providers.amazon.aws.operators import s3
+from airflow.utils.context import Context
+
+from include.failures import fail_for_good
+
+
+class S3CreateBucketOperator(s3.S3CreateBucketOperator):
+    """Makes a bucket. One that is there already is left as it is."""
+
+    @fail_for_good()
+    def execute(self, context: Context) -> None:
+        super().execute(context)

@@ -1,0 +1,32 @@
+"""Decides whether a new model takes the place of the champion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include import config
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which alias the new version gets (`champion` or `challenger`), and why."""
+
+    alias: str
+    reason: str
+
+
+def decide(
+    new: float, champion: float | None, tolerance: float = config.TOLERANCE, unit: str = config.TARGET_UNIT
+) -> Decision:
+    """Compares cross-validated errors (RMSE, in `unit`) of the new model and of the champion, on the same data.
+
+    The new model becomes champion if its error is at most `1 + tolerance` times the champion's: a tie goes to the newer
+    model, which has seen the newer data. `champion` is None where there is none.
+    """
+    if champion is None:
+        return Decision("champion", f"the first model; its error is {new:.3f} {unit}")
+    limit = champion * (1 + tolerance)
+    numbers = f"its error of {new:.3f} {unit} is {{}} the {limit:.3f} {unit} allowed (champion {champion:.3f} + {tolerance:.0%})"
+    if new <= limit:
+        return Decision("champion", numbers.format("within"))
+    return Decision("challenger", numbers.format("above"))

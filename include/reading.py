@@ -1,0 +1,191 @@
+"""Reads the input and checks it, before anything is made of it."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from include import config
+from include.errors import ConfigurationError, DataError
+from include.schema import Categorical, Column, Numeric
+
+log = logging.getLogger(__name__)
+
+
+def read_rows(
+    path: Path,
+    columns: Mapping[str, Column] = config.COLUMNS,
+    target: str = config.TARGET,
+    row_number: str | None = config.ROW_NUMBER,
+) -> pd.DataFrame:
+    """Reads the CSV file `path` (UTF-8, comma-separated, with a header).
+
+    Returns `columns` in their order, indexed by `row_number` (from 1 where that is None): numbers as float64, labels as
+    strings or, where all of them are whole numbers, as Int64. Gaps stay gaps. Other columns of the file are left out.
+
+    Raises DataError for what can't be used, with file, line, column, value and cure.
+    """
+    if not isinstance(columns.get(target), Numeric):
+        raise ConfigurationError(
+            f"TARGET is {target!r}, but COLUMNS in include/config.py has no numeric column of that name."
+        )
+    text = _text(path)
+    names = _names(path, text, [*columns, *([row_number] if row_number else [])])
+    try:
+        rows = pd.read_csv(
+            io.StringIO(text),
+            usecols=list(names),
+            index_col=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            low_memory=False,
+        )
+    except pd.errors.ParserError as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise DataError(
+            f"{path}: {reason}. Put quotes around text with commas, and write decimals with a point."
+        ) from None
+    rows = rows.rename(columns=names)
+    rows.index += 2  # the line in the file
+    rows = rows.dropna(how="all")
+    if rows.empty:
+        raise DataError(f"{path} has a header, but no rows.")
+
+    for name, column in columns.items():
+        if rows[name].isna().all():
+            raise DataError(f"{path}, column {name}: all values are missing. Fill them in, or take it out of COLUMNS.")
+        check = _numbers if isinstance(column, Numeric) else _labels
+        rows[name] = check(rows[name], column, _Place(path, name))
+    if rows[target].nunique() == 1:
+        raise DataError(
+            f"{path}, column {target}: every value is {rows[target].iloc[0]}, so there is nothing to predict."
+        )
+    rows.index = _row_numbers(rows, row_number, path)
+    complete = len(rows[list(columns)].dropna())
+    if complete < 2 * config.FOLDS:
+        raise DataError(
+            f"{path} has {complete} rows without gaps; cross-validation in {config.FOLDS} folds needs {2 * config.FOLDS}. "
+            "Add rows, or fill the gaps."
+        )
+    log.info("Read %s: %d rows, columns %s", path.name, len(rows), ", ".join(columns))
+    return rows[list(columns)]
+
+
+class _Place:
+    """Where in the input something is wrong."""
+
+    def __init__(self, path: Path, column: str) -> None:
+        self.path, self.column = path, column
+
+    def refuse(self, values: pd.Series, wrong: pd.Series, why: str) -> None:
+        """Raises DataError for the first of `values` (indexed by line) that is `wrong`."""
+        if wrong.any():
+            line = wrong.idxmax()
+            others = f" ({wrong.sum() - 1} more like it)" if wrong.sum() > 1 else ""
+            raise DataError(f"{self.path}, line {line}, column {self.column}: {values[line]!r} {why}{others}")
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
+        )
+    content = path.read_bytes()
+    if not content.strip():
+        raise DataError(f"{path} is empty.")
+    if b"\0" in content:
+        raise DataError(f"{path} is not text. Save it as CSV, in UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise DataError(
+            f"{path}, line {line}: the byte {byte:#04x} is not UTF-8. Save the file as CSV, in UTF-8."
+        ) from None
+
+
+def _names(path: Path, text: str, wanted: list[str]) -> dict[str, str]:
+    """Maps the file's own spelling of each wanted column to ours. Upper and lower case are taken as the same."""
+    head = csv.reader(io.StringIO(text[:1_000_000]), skipinitialspace=True)
+    header, first = next(head), next(head, [])
+    if len(header) == 1 and (others := [mark for mark in ";\t|" if mark in header[0]]):
+        raise DataError(f"{path} is separated by {others[0]!r}. Save it separated by commas, decimals with a point.")
+    if len(first) > len(header):
+        raise DataError(
+            f"{path}, line 2 has {len(first)} fields, the header {len(header)}. Write decimals with a point, "
+            "and put quotes around text with commas."
+        )
+    names: dict[str, str] = {}
+    for name in wanted:
+        same = [found for found in header if found.strip() == name]
+        same = same or [found for found in header if found.strip().lower() == name.lower()]
+        if len(same) > 1:
+            raise DataError(f"{path} has {len(same)} columns named {name!r}. Keep one of them.")
+        if not same:
+            close = difflib.get_close_matches(name, [found.strip() for found in header], n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise DataError(
+                f"{path} has no column {name!r}. {hint}It has {', '.join(header)}. "
+                "Rename the column, or change COLUMNS in include/config.py."
+            )
+        names[same[0]] = name
+    return names
+
+
+def _numbers(values: pd.Series, column: Numeric, place: _Place) -> pd.Series:
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        numbers = pd.to_numeric(values.where(values.map(type) != bool), errors="coerce")
+        wrong = numbers.isna() & values.notna()
+        commas = values.astype(str).str.fullmatch(r"\s*-?\d+,\d+\s*") & wrong
+        place.refuse(values, commas, "has a decimal comma. Write it with a point.")
+        place.refuse(values, wrong, "is no number. Correct it, or leave the cell empty.")
+        values = numbers
+    values = values.astype("float64")
+    place.refuse(
+        values, pd.Series(np.isinf(values), values.index), "is not finite. Correct it, or leave the cell empty."
+    )
+    wrong = (values < column.low) | (values > column.high)
+    place.refuse(
+        values,
+        wrong,
+        f"is not between {column.low:g} and {column.high:g}. Correct it, or the bounds in include/config.py.",
+    )
+    return values
+
+
+def _labels(values: pd.Series, column: Categorical, place: _Place) -> pd.Series:
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # whole numbers with gaps
+    if not pd.api.types.is_integer_dtype(values):
+        values = values.where(values.isna(), values.astype(str).str.strip())
+        formula = values.str.match(r"[=+@-]", na=False)
+        place.refuse(values, formula, "looks like a formula. Write the label as plain text.")
+    else:
+        values = values.astype("Int64")
+    if column.values:
+        wrong = values.notna() & ~values.astype(str).isin(column.values)
+        known = ", ".join(column.values)
+        place.refuse(values, wrong, f"is none of {known}. Correct it, or add it to include/config.py.")
+    if (count := values.nunique()) > config.MAX_CATEGORIES:
+        raise DataError(
+            f"{place.path}, column {place.column}: {count:,} different labels, and each would become a feature. "
+            f"Leave the column out of COLUMNS, or raise MAX_CATEGORIES (now {config.MAX_CATEGORIES}) in include/config.py."
+        )
+    return values
+
+
+def _row_numbers(rows: pd.DataFrame, row_number: str | None, path: Path) -> pd.Index:
+    if row_number is None:
+        return pd.RangeIndex(1, len(rows) + 1, name=config.ROW)
+    place, numbers = _Place(path, row_number), rows[row_number]
+    place.refuse(numbers, numbers.isna(), "is missing. Number every row.")
+    place.refuse(numbers, numbers.duplicated(), "stands for two rows. Number every row differently.")
+    return pd.Index(numbers, name=row_number)

@@ -1,0 +1,160 @@
+"""How the tasks write to MLflow.
+
+A task that is run again leaves no second run: one that was finished for the same data, parameters and code is found
+again, and what an attempt left unfinished is deleted.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import platform
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ParamSpec
+
+import mlflow
+import mlflow.sklearn
+import pandas as pd
+import skops.io
+from airflow.operators.python import get_current_context
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, Run
+from mlflow.models import infer_signature
+from mlflow.utils.git_utils import get_git_commit
+from sklearn.base import BaseEstimator
+
+from include import config
+from include.connections import mlflow_connected
+from include.failures import fail_for_good
+from include.operators.mlflow_client import MLflowClientHook
+from include.requirements import pinned_requirements
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def in_mlflow(function: Callable[P, str]) -> Callable[P, str]:
+    """Runs a function that returns a run's id connected to MLflow, and hands the id to whoever asks the task for
+    `mlflow_run_id`. What can't pass fails the task for good.
+    """
+
+    @functools.wraps(function)
+    def connected(*args: P.args, **kwargs: P.kwargs) -> str:
+        with fail_for_good(), mlflow_connected():
+            run_id = function(*args, **kwargs)
+        get_current_context()["ti"].xcom_push("mlflow_run_id", run_id)
+        return run_id
+
+    return connected
+
+
+def digest(frame: pd.DataFrame, *others: object) -> str:
+    """A fingerprint of all values of a DataFrame, its index and columns, and of the other objects."""
+    values = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    values.update(repr((list(frame.columns), others)).encode())
+    return values.hexdigest()[:32]
+
+
+def code_tags() -> dict[str, str]:
+    """The versions of what computes: the project's files, its commit where there is one, Python and the packages."""
+    files = sorted([*ROOT.glob("dags/*.py"), *ROOT.glob("include/*.py"), *ROOT.glob("include/operators/*.py")])
+    tags = {"code_digest": hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]}
+    if commit := get_git_commit(str(ROOT)):
+        tags["mlflow.source.git.commit"] = commit
+    packages = {name: version(name) for name in ("scikit-learn", "pandas", "mlflow", "apache-airflow")}
+    return tags | {
+        "versions": ", ".join(
+            f"{name} {number}" for name, number in {"python": platform.python_version(), **packages}.items()
+        )
+    }
+
+
+def lineage_tags(pipeline_run: str, inputs: str) -> dict[str, str]:
+    """Where a run comes from. `pipeline_run` is the run of feature_eng that one pass through the three DAGs began with,
+    `inputs` a digest of everything that the result depends on but the code.
+    """
+    instance = get_current_context()["ti"]
+    attempt_of = hashlib.sha256(repr((instance.dag_id, instance.run_id, instance.task_id)).encode()).hexdigest()[:32]
+    return code_tags() | {
+        "mlflow.source.name": f"dags/{instance.dag_id}.py",
+        "mlflow.source.type": "JOB",
+        "pipeline_run": pipeline_run,
+        "airflow_dag_id": instance.dag_id,
+        "airflow_run_id": instance.run_id,
+        "airflow_task_id": instance.task_id,
+        "attempt_of": attempt_of,
+        "inputs": inputs,
+    }
+
+
+def finished_run(experiment_id: str, lineage: dict[str, str]) -> Run | None:
+    """The run that an earlier attempt of this task finished with the same inputs and code. Deletes unfinished ones."""
+    client = MlflowClient()
+    same = ("inputs", "code_digest")
+    for run in client.search_runs([experiment_id], f"tags.attempt_of = '{lineage['attempt_of']}'"):
+        if run.info.status != "FINISHED":
+            log.info("Deleting run %s, which an earlier attempt left unfinished", run.info.run_id)
+            client.delete_run(run.info.run_id)
+        elif all(run.data.tags.get(tag) == lineage[tag] for tag in same):
+            log.info("Run %s of an earlier attempt has the same inputs and code, and is used again", run.info.run_id)
+            return run
+    return None
+
+
+def log_data(frame: pd.DataFrame, source: str, name: str, context: str, targets: str | None = config.TARGET) -> None:
+    """Logs a DataFrame as an input of the run: its source, columns, number of rows and digest, not its values."""
+    data = mlflow.data.from_pandas(frame, source=source, name=name, targets=targets, digest=digest(frame)[:8])
+    mlflow.log_input(data, context=context)
+
+
+def log_frame(frame: pd.DataFrame, file: str) -> None:
+    """Logs a DataFrame as an artifact, CSV or Parquet by the ending of `file`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, Path(file).name)
+        frame.to_csv(path) if path.suffix == ".csv" else frame.to_parquet(path)
+        mlflow.log_artifact(str(path), file.rpartition("/")[0] or None)
+
+
+def log_sklearn(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
+    """Logs a fitted regressor or transformer with its signature and all its requirements, pinned. Returns its id.
+
+    It is saved as skops, which names the types it needs when loaded instead of running what a pickle holds.
+    """
+    predicts = hasattr(model, "predict")
+    result = model.predict(example) if predicts else model.transform(example)
+    return mlflow.sklearn.log_model(
+        model,
+        name=name,
+        signature=infer_signature(example, result),
+        input_example=example if predicts else None,  # MLflow tries it out with predict
+        pip_requirements=pinned_requirements(type(model).__module__),
+        serialization_format="skops",
+        skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(model)),
+    ).model_id
+
+
+def logged_model(run: Run) -> LoggedModel:
+    """The model that a run has logged."""
+    return MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
+
+
+def served(artifact_uri: str) -> str:
+    """The address under which the MLflow server itself hands out what lies at `artifact_uri`, so that whoever loads it
+    needs no access to S3. Where the server doesn't do that, `artifact_uri` as it is.
+    """
+    path = artifact_uri.removeprefix(f"s3://{config.ARTIFACT_BUCKET}/")
+    hook = MLflowClientHook("GET")
+    session = hook.get_conn()
+    answer = session.get(f"{hook.base_url.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts/{path}/MLmodel")
+    return f"mlflow-artifacts:/{path}" if path != artifact_uri and answer.ok else artifact_uri
+
+
+def metric_name(text: str) -> str:
+    """`text` with what MLflow doesn't take in a name replaced by underscores."""
+    return re.sub(r"[^\w\-. :/]", "_", text, flags=re.ASCII)

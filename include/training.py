@@ -1,0 +1,60 @@
+"""Makes the model that `include/config.py` names, and says what it has learnt."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import RegressorMixin, is_regressor
+from sklearn.datasets import make_regression
+
+from include.errors import ConfigurationError
+
+
+def check(model_class: str, hyper_parameters: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for a model that can't be made, before anything has been done for it."""
+    make_model(model_class, hyper_parameters)
+
+
+def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> RegressorMixin:
+    """An unfitted regressor of the class with this import path.
+
+    Raises ConfigurationError where the class can't be imported, is no scikit-learn regressor, or doesn't accept the
+    hyperparameters; a fit to a few random rows tells.
+    """
+    module, _, name = model_class.rpartition(".")
+    try:
+        regressor = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        raise ConfigurationError(
+            f"There is no class {model_class!r}. Correct MODEL_CLASS in include/config.py."
+        ) from None
+    try:
+        model = regressor(**hyper_parameters)
+        if not is_regressor(model):
+            raise ConfigurationError(
+                f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+            )
+        model.fit(*make_regression(n_samples=100, n_features=3, random_state=0))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(
+            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {error} "
+            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+        ) from None
+    return regressor(**hyper_parameters)
+
+
+def coefficients(model: RegressorMixin, features: pd.Index) -> pd.DataFrame | None:
+    """`coefficient` of each scaled feature (indexed by `feature`, largest first): the change in the target per standard
+    deviation. None for a model without coefficients.
+    """
+    values = getattr(model, "coef_", None)
+    if values is None or np.size(values) != len(features):
+        return None
+    table = pd.DataFrame({"coefficient": np.ravel(values)}, index=features.rename("feature"))
+    return table.sort_values("coefficient", key=abs, ascending=False)
