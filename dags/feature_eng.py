@@ -60,9 +60,9 @@ def get_current_experiment_id() -> str:
 @task_group
 def prepare_mlflow_experiment(buckets):
     experiments = list_existing_experiments()
-    experiment_id = get_current_experiment_id()
-    buckets >> experiments
-    check_if_experiment_exists(experiments) >> [create_experiment(), experiment_exists(experiments)] >> experiment_id
+    create, experiment_id = create_experiment(), get_current_experiment_id()
+    buckets >> create  # its artifacts go there
+    check_if_experiment_exists(experiments) >> [create, experiment_exists(experiments)] >> experiment_id
     return experiment_id
 
 

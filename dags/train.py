@@ -70,13 +70,13 @@ def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
 
 @task_group
 def register_model(model: dict):
-    create = CreateRegisteredModelOperator(
+    create_registered_model = CreateRegisteredModelOperator(
         task_id="create_registered_model",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
     )
-    version = CreateModelVersionOperator(
+    create_model_version = CreateModelVersionOperator(
         task_id="create_model_version",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
@@ -86,7 +86,7 @@ def register_model(model: dict):
         tags=model["tags"],
         description=model["description"],
     )
-    transition = TransitionModelVersionStageOperator(
+    transition_model = TransitionModelVersionStageOperator(
         task_id="transition_model",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
@@ -94,9 +94,14 @@ def register_model(model: dict):
         stage=config.STAGE,
         archive_existing_versions=True,
     )
-    known = EmptyOperator(task_id="model_already_registered")
-    check_if_model_already_registered() >> [create, known] >> version >> transition
-    return transition
+    model_already_registered = EmptyOperator(task_id="model_already_registered")
+    (
+        check_if_model_already_registered()
+        >> [create_registered_model, model_already_registered]
+        >> create_model_version
+        >> transition_model
+    )
+    return transition_model
 
 
 @dag(schedule=[FEATURES], doc_md=__doc__, params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)

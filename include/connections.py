@@ -38,7 +38,7 @@ def mlflow_variables(
     variables |= {"AWS_ACCESS_KEY_ID": credentials.access_key, "AWS_SECRET_ACCESS_KEY": credentials.secret_key}
     optional = {
         "AWS_SESSION_TOKEN": credentials.token,
-        "AWS_DEFAULT_REGION": s3.conn_region_name,
+        "AWS_DEFAULT_REGION": s3.conn_config.region_name,
         "MLFLOW_S3_ENDPOINT_URL": s3.conn_config.get_service_endpoint_url("s3"),
     }
     return variables | {name: value for name, value in optional.items() if value}

@@ -82,10 +82,10 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
             DagRun.state == DagRunState.SUCCESS,
             DagRun.end_date <= context["dag_run"].logical_date,
         )
-        newest = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
+        newest: Any = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
     if newest is None:
         raise DataError(
             f"Nothing triggered this run, and {dag_id} had no successful run before it. Trigger {dag_id} first."
         )
     log.info("Started by hand; taking the newest successful run of %s, %s", dag_id, newest)
-    return Upstream(dag_id, newest)
+    return Upstream(dag_id, str(newest))

@@ -9,7 +9,7 @@ from include import config
 
 def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Writes the card in Markdown from what the training run has logged."""
-    unit = config.TARGET_UNIT
+    unit, row = config.TARGET_UNIT, config.ROW
     rows = [
         f"| {name} | {metrics[f'cv_{key}']:.2f} ± {metrics[f'cv_{key}_std']:.2f} | {metrics[f'baseline_{key}']:.2f} |"
         for key, name in (("rmse", f"RMSE ({unit})"), ("mae", f"MAE ({unit})"), ("r2", "R²"))
@@ -17,12 +17,12 @@ def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, f
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
     return "\n".join(
         [
-            f"**{run_name}** predicts the {config.TARGET_LABEL} ({unit}) of one {config.ROW} ({tags['model_class']}{chosen}).",
+            f"**{run_name}** predicts the {config.TARGET_LABEL} ({unit}) of one {row}: `{tags['model_class']}`{chosen}.",
             "",
-            f"**Data:** {params['rows']} {config.ROW}s without gaps from {config.DATA_FILE}. "
+            f"**Data:** {params['rows']} {row}s without gaps from {config.DATA_FILE}. "
             f"**Features:** {params['features']}; scaled by the transformer in the tag `transformer`.",
             "",
-            f"| on {config.ROW}s it has not seen | this model | always the mean |",
+            f"| on {row}s it has not seen | this model | always the mean |",
             "|---|---|---|",
             *rows,
             "",

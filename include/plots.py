@@ -1,4 +1,4 @@
-"""The figures. They are read by people: units on the axes, errors in words, never more marks than one can tell apart."""
+"""The figures. People read them: units on the axes, errors in words, never more marks than one can tell apart."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def predictions(predicted: pd.DataFrame, model: str, picture: Path = config.INCL
     axes.set_xlabel(f"{config.ROW}, by {predicted.index.name or 'number'}{drawn}")
     axes.set_ylabel(LABEL)
     axes.set_title(
-        f"{config.TARGET_LABEL.capitalize()}, predicted by {model} and true\n"
-        f"{in_words(predicted)} – but these {config.ROW}s were in its training data",
+        f"{config.TARGET_LABEL.capitalize()}, true and predicted by {model}:\n"
+        f"{in_words(predicted)}, but these {config.ROW}s were in its training data",
         loc="left",
     )
     axes.legend(loc="lower left", ncols=2, frameon=False)
@@ -62,11 +62,11 @@ def out_of_fold(judged: Evaluation) -> Figure:
     left.set(xlabel=f"true {LABEL}", ylabel=f"predicted {LABEL}", aspect="equal")
     _cloud(right, predicted, true - predicted)
     right.axhline(0, color=QUIET, linewidth=1, zorder=1)
-    right.set(xlabel=f"predicted {LABEL}", ylabel=f"residual, true − predicted ({config.TARGET_UNIT})")
+    right.set(xlabel=f"predicted {LABEL}", ylabel=f"residual, true - predicted ({config.TARGET_UNIT})")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(
-        f"Out of fold: each {config.ROW} predicted by models that had not seen it. {in_words(judged.predictions)}\n{judged.plan}",
+        f"Each {config.ROW} predicted by models that had not seen it: {in_words(judged.predictions)}\n{judged.plan}",
         x=0.01,
         ha="left",
     )

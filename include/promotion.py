@@ -26,7 +26,6 @@ def decide(
     if champion is None:
         return Decision("champion", f"the first model; its error is {new:.3f} {unit}")
     limit = champion * (1 + tolerance)
-    numbers = f"its error of {new:.3f} {unit} is {{}} the {limit:.3f} {unit} allowed (champion {champion:.3f} + {tolerance:.0%})"
-    if new <= limit:
-        return Decision("champion", numbers.format("within"))
-    return Decision("challenger", numbers.format("above"))
+    alias, verdict = ("champion", "within") if new <= limit else ("challenger", "above")
+    allowed = f"{limit:.3f} {unit} (the champion's {champion:.3f} {unit} and {tolerance:.0%})"
+    return Decision(alias, f"its error of {new:.3f} {unit} is {verdict} {allowed}")

@@ -61,8 +61,11 @@ def read_rows(
     for name, column in columns.items():
         if rows[name].isna().all():
             raise DataError(f"{path}, column {name}: all values are missing. Fill them in, or take it out of COLUMNS.")
-        check = _numbers if isinstance(column, Numeric) else _labels
-        rows[name] = check(rows[name], column, _Place(path, name))
+        place = _Place(path, name)
+        if isinstance(column, Numeric):
+            rows[name] = _numbers(rows[name], column, place)
+        else:
+            rows[name] = _labels(rows[name], column, place)
     if rows[target].nunique() == 1:
         raise DataError(
             f"{path}, column {target}: every value is {rows[target].iloc[0]}, so there is nothing to predict."
@@ -71,7 +74,7 @@ def read_rows(
     complete = len(rows[list(columns)].dropna())
     if complete < 2 * config.FOLDS:
         raise DataError(
-            f"{path} has {complete} rows without gaps; cross-validation in {config.FOLDS} folds needs {2 * config.FOLDS}. "
+            f"{path} has {complete} rows without gaps; {config.FOLDS}-fold cross-validation needs {2 * config.FOLDS}. "
             "Add rows, or fill the gaps."
         )
     log.info("Read %s: %d rows, columns %s", path.name, len(rows), ", ".join(columns))
@@ -142,7 +145,7 @@ def _names(path: Path, text: str, wanted: list[str]) -> dict[str, str]:
 
 def _numbers(values: pd.Series, column: Numeric, place: _Place) -> pd.Series:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        numbers = pd.to_numeric(values.where(values.map(type) != bool), errors="coerce")
+        numbers = pd.to_numeric(values.where(~values.isin([True, False])), errors="coerce")
         wrong = numbers.isna() & values.notna()
         commas = values.astype(str).str.fullmatch(r"\s*-?\d+,\d+\s*") & wrong
         place.refuse(values, commas, "has a decimal comma. Write it with a point.")
@@ -177,7 +180,7 @@ def _labels(values: pd.Series, column: Categorical, place: _Place) -> pd.Series:
     if (count := values.nunique()) > config.MAX_CATEGORIES:
         raise DataError(
             f"{place.path}, column {place.column}: {count:,} different labels, and each would become a feature. "
-            f"Leave the column out of COLUMNS, or raise MAX_CATEGORIES (now {config.MAX_CATEGORIES}) in include/config.py."
+            f"Take the column out of COLUMNS, or raise MAX_CATEGORIES ({config.MAX_CATEGORIES}) in include/config.py."
         )
     return values
 

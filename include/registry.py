@@ -59,11 +59,10 @@ def candidate(run_id: str) -> dict[str, Any]:
         "code_digest",
         "versions",
     )
-    data = run.inputs.dataset_inputs[0].dataset
     tags = {name: run.data.tags[name] for name in carried} | {
         "model": served(model.artifact_location),
         "transformer": served(transformer.artifact_location),
-        "data_digest": data.digest,
+        "inputs": run.data.tags["inputs"],
     }
     if commit := run.data.tags.get("mlflow.source.git.commit"):
         tags["git_commit"] = commit
@@ -107,7 +106,7 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
 @fail_for_good()
 @mlflow_connected()
 def require(run_id: str, packages: Iterable[str]) -> list[str]:
-    """Makes sure that `packages` stand in the requirements.txt of the run's model. Returns the lines that it had to add.
+    """Makes sure that `packages` stand in the requirements.txt of the run's model. Returns the lines that it has added.
 
     A package is added as it is installed here. One that is there already stays as it is pinned.
     """

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # What predicting takes: load the model from MLflow and S3, read and write Parquet.
-PREDICTING = ("boto3", "mlflow-skinny", "pandas", "pyarrow", "scikit-learn", "skops")
+PREDICTING = ("boto3", "cloudpickle", "mlflow-skinny", "pandas", "pyarrow", "scikit-learn")
 
 
 def pinned_requirements(model_class: str) -> list[str]:

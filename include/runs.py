@@ -1,8 +1,9 @@
-"""The three runs that one pass through the pipeline leaves in MLflow. Each function here is what one task does there."""
+"""The three runs that one pass through the pipeline leaves in MLflow: features, training, predictions."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,7 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
         experiment_id=experiment_id,
         run_name="Scaler",
         tags=lineage,
-        description="Turns raw measurements into features: one-hot encoded labels, everything scaled to mean 0 and standard deviation 1.",
+        description="Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1.",
     ) as run:
         log_data(rows, f"include/{context['params']['data_file']}", "complete rows", "feature engineering")
         mlflow.log_params(
@@ -103,7 +104,7 @@ def track_training(
             "dataset_event": f"{config.FEATURES_DATASET} by feature_eng, run {origin.run_id}",
             "evaluation": str(judged.plan),
         },
-        description=f"{run_name} for the {config.TARGET_LABEL} in {config.TARGET_UNIT}, fitted to all rows, judged by {judged.plan}.",
+        description=f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}.",
     ) as run:
         log_data(data, origin.frame_reference("build_features").path, "features", "training", target_column)
         mlflow.sklearn.autolog(log_models=False, log_datasets=False)
@@ -179,15 +180,18 @@ def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
     figure = plots.predictions(
         predictions.set_index(predictions.columns[0]), f"{version.name}, version {version.version}"
     )
-    client.log_figure(run_id, figure, f"plots/{config.PLOT_FILE}")
-    try:
-        config.PLOTS.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=config.PLOTS) as folder:
-            drawn, honest = Path(folder, "plot.png"), Path(client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, folder))
-            figure.savefig(drawn)
-            drawn.replace(config.PLOTS / config.PLOT_FILE)
-            honest.replace(config.PLOTS / f"{Path(config.PLOT_FILE).stem}_out_of_fold.png")
-        log.info("Drew %s", config.PLOTS / config.PLOT_FILE)
-    except PermissionError as error:
-        log.warning("The plot is in MLflow only, since %s. To have it on disk, too: chmod a+rwx include/plots", error)
+    with TemporaryDirectory() as folder:
+        figure.savefig(drawn := Path(folder, config.PLOT_FILE))
+        client.log_artifact(run_id, str(drawn), "plots")
+        honest = client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, folder)
+        try:
+            config.PLOTS.mkdir(parents=True, exist_ok=True)
+            for plot in (drawn, Path(honest)):
+                shutil.copy(plot, partial := config.PLOTS / f".{plot.name}")
+                partial.replace(config.PLOTS / plot.name)
+            log.info("Drew %s", config.PLOTS / config.PLOT_FILE)
+        except PermissionError as error:
+            log.warning(
+                "The plot is in MLflow only, since %s. To have it on disk, too: chmod a+rwx include/plots", error
+            )
     return run_id

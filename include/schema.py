@@ -1,4 +1,4 @@
-"""What a column of the input may hold. Used by `include.config` to describe the data, by `include.reading` to check it."""
+"""What a column of the input may hold: `include.config` says it, `include.reading` checks it."""
 
 from __future__ import annotations
 

@@ -7,10 +7,13 @@ import gc
 import importlib
 import sys
 
+import botocore.loaders
 from airflow.listeners import hookimpl
 from airflow.models import DagBag
 from airflow.plugins_manager import AirflowPlugin
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from include import config
 
 # What the tasks import beside the DAG files.
 IN_TASKS = ("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction")
@@ -25,14 +28,20 @@ def on_starting(component: object) -> None:
 
 @functools.cache  # the tasks are jobs, too
 def preload() -> None:
-    """Does once, in the scheduler, what would take every task seconds: imports, and the first S3 client's look at all
-    modules and providers. Airflow forks its tasks from there (LocalExecutor), so they find it done.
+    """Does once, in the scheduler, what would take every task seconds: imports, botocore's data, what MLflow and the
+    Amazon provider ask about all packages. Airflow forks its tasks from there (LocalExecutor).
     """
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    from include.requirements import pinned_requirements
+
     for module in IN_TASKS:
         importlib.import_module(module)
     DagBag(include_examples=False)
+    botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)  # one for all clients
     S3Hook(None).get_conn()
-    gc.freeze()  # the tasks' garbage collection needn't look at all that again, and copy it by doing so
+    warn_dependency_requirement_mismatches(pinned_requirements(config.MODEL_CLASS))
+    gc.freeze()  # the tasks' garbage collection needn't look at all that, and copy it by doing so
 
 
 class PipelinePlugin(AirflowPlugin):

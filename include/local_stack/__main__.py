@@ -94,7 +94,7 @@ def status(stack: Stack) -> None:
 
 def main(command: str) -> int:
     variables = ROOT / ".env"
-    stack = Stack(ROOT / ".local", variables if variables.exists() else ROOT / ".env_example", console.print)
+    stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
     try:
         {"run": run, "status": status, "stop": Stack.stop, "clean": Stack.clean}[command](stack)
     except (StackError, PipelineError, requests.RequestException) as error:

@@ -55,9 +55,9 @@ def create(environment: Path) -> None:
     if subprocess.run([sys.executable, "-m", "venv", environment]).returncode:
         shutil.rmtree(environment, ignore_errors=True)
         sys.exit("This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv")
-    pinned_uv = re.search(r"^uv==.*?(?=^\S)", (LOCKS / "airflow.txt").read_text(), re.DOTALL | re.MULTILINE)
+    pinned_uv = re.findall(r"^uv==.*?(?=^\S)", (LOCKS / "airflow.txt").read_text(), re.DOTALL | re.MULTILINE)
     requirements = environment / "uv.txt"
-    requirements.write_text(pinned_uv[0])
+    requirements.write_text("".join(pinned_uv))
     command(environment / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes", "-r", requirements)
 
 

@@ -77,7 +77,9 @@ class Pipeline:
                 if started := self.started_by(runs[newest], following):
                     runs[following], deadline = started, None
                 elif time.monotonic() > deadline:
-                    raise PipelineError(f"{newest} has succeeded, but {following} has not followed in {PATIENCE} s. Is it paused?")
+                    raise PipelineError(
+                        f"{newest} has succeeded, but {following} has not followed in {PATIENCE} s. Is it paused?"
+                    )
             time.sleep(interval)
 
     def started_by(self, run_id: str, dag_id: str) -> str | None:

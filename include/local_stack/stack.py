@@ -16,6 +16,8 @@ import time
 import xmlrpc.client
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +42,22 @@ class Stack:
     """The services whose state lives in the folder `home`.
 
     `variables` is the file of variables that the containers get, too: its addresses are replaced by this stack's.
-    `ports` are those that the shell's variables ask for, or the defaults. `report` takes a line for whoever waits.
+    `ports` are numbers for "airflow", "mlflow" and "s3"; those not named are what the shell's variables or the defaults
+    say. `report` takes a line for whoever waits.
     """
 
     def __init__(
         self,
         home: Path = ROOT / ".local",
         variables: Path = ROOT / ".env_example",
+        ports: dict[str, int] | None = None,
         report: Callable[[str], None] = print,
     ) -> None:
         self.home = home.resolve()
         self.variables = variables
         self.report = report
+        asked = {name: int(os.environ[variable]) for name, (variable, _) in PORTS.items() if os.environ.get(variable)}
+        self._asked = asked | (ports or {})
         self._memory = self.home / "stack.json"
         self._settings: dict[str, Any] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
 
@@ -126,8 +132,12 @@ class Stack:
     def shared_variables(self) -> dict[str, str]:
         """The variables that the containers get, with this stack's addresses."""
         text = self.variables.read_text()
-        for theirs, ours in {"minio:9000": "s3", "localhost:9000": "s3", "mlflow:5000": "mlflow", "localhost:5000": "mlflow"}.items():  # fmt: skip
-            text = text.replace(f"http://{theirs}", self.url(ours))
+        for service, hosts in {
+            "s3": ("minio:9000", "localhost:9000"),
+            "mlflow": ("mlflow:5000", "localhost:5000"),
+        }.items():
+            for host in hosts:
+                text = text.replace(f"http://{host}", self.url(service))
         return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
     def environment(self) -> dict[str, str]:
@@ -152,27 +162,24 @@ class Stack:
             "AIRFLOW__WEBSERVER__WORKERS": "2",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session,airflow.api.auth.backend.basic_auth",
             "no_proxy": "*" if sys.platform == "darwin" else f"{LOOPBACK},localhost",
-            "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS: let Airflow fork its tasks
+            "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # as no_proxy=*: lets Airflow fork its tasks on macOS
         }  # fmt: skip
 
     # --- how it is done ---
 
     def _supervise(self) -> None:
         """Has a supervisor running that knows all services, on ports that are free."""
-        wanted = {name: os.environ.get(variable) for name, (variable, _) in PORTS.items()}
         if self.is_up():
-            for name, port in wanted.items():
-                if port and int(port) != self.ports[name]:
+            for name, port in self._asked.items():
+                if port != self.ports[name]:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
             return
         self.stop()
-        ports = {name: int(wanted[name] or default) for name, (_, default) in PORTS.items()}
+        ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
         for name, port in ports.items():
             if not is_free(port):
                 variable = PORTS[name][0]
-                raise StackError(
-                    f"Port {port}, for {name}, is taken. Choose another one: make run {variable}={port + 1}"
-                )
+                raise StackError(f"Port {port}, for {name}, is taken. Choose another: make run {variable}={port + 1}")
         self._settings["ports"] = ports | {"postgres": free_port()}
         self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
         self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
@@ -228,8 +235,14 @@ class Stack:
             if os.geteuid() == 0:
                 os.chown(folder, NOBODY, NOBODY)
                 os.chown(password, NOBODY, NOBODY)
-            command = as_postgres(POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", "--pwfile=password",
-                                  "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions")  # fmt: skip
+            options = (
+                "--pwfile=password",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-locale",
+                "--no-instructions",
+            )
+            command = as_postgres(POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
             made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if made.returncode:
                 raise StackError(f"PostgreSQL could not make its files in {folder}:\n{made.stdout}{made.stderr}")
@@ -239,21 +252,16 @@ class Stack:
 
     def prepare_airflow(self) -> None:
         """Migrates the metadata database and makes the user admin, once."""
-        done = self.home / "airflow" / "prepared"
+        done = self.home / "airflow" / f"prepared-{version('apache-airflow')}"
         if done.exists():
             return
         self.report("preparing Airflow's metadata database")
-        python = [sys.executable, "-m", "airflow"]
         user = ["-u", "admin", "-p", "admin", "-r", "Admin", "-e", "admin@example.com", "-f", "Ad", "-l", "Min"]
         with self.log("prepare").open("w") as log:
-            for command in (["db", "migrate"], ["users", "create", *user]):
-                made = subprocess.run(
-                    [*python, *command], cwd=self.home, env=self.environment(), stdout=log, stderr=log
-                )
-                if made.returncode:
-                    raise StackError(
-                        f"`airflow {' '.join(command[:2])}` failed, see {log.name}:\n{tail(Path(log.name))}"
-                    )
+            for words in (["db", "migrate"], ["users", "create", *user]):
+                command = [sys.executable, "-m", "airflow", *words]
+                if subprocess.run(command, cwd=self.home, env=self.environment(), stdout=log, stderr=log).returncode:
+                    raise StackError(f"airflow {' '.join(words[:2])} failed. {log.name}:\n{tail(Path(log.name))}")
         done.touch()
 
     def _bring_up(self, names: list[str]) -> None:
@@ -267,14 +275,14 @@ class Stack:
 
     def _wait_for(self, *names: str) -> None:
         services = self._services()
-
-        def ready(name: str) -> bool:
-            if self.status()[name] == "FATAL":
-                raise StackError(f"{name} does not start. The end of {self.log(name)}:\n{tail(self.log(name))}")
-            return services[name].ready()
-
         for name in names:
-            self._wait(lambda name=name: ready(name), name)
+            self._wait(partial(self._is_ready, services[name]), name)
+
+    def _is_ready(self, service: Service) -> bool:
+        if self.status()[service.name] == "FATAL":
+            log = self.log(service.name)
+            raise StackError(f"{service.name} does not start. The end of {log}:\n{tail(log)}")
+        return service.ready()
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -296,11 +304,8 @@ class Stack:
         """Processes that work in the stack's folder, but for those that a person started in a terminal."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if (
-                    self.home in Path(process.cwd(), "-").parents
-                    and not process.terminal()
-                    and process.pid != os.getpid()
-                ):
+                at_home = self.home in Path(process.cwd(), "-").parents
+                if at_home and not process.terminal() and process.pid != os.getpid():
                     yield process
 
 
@@ -323,8 +328,8 @@ def free_port() -> int:
 def write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner can read."""
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    path.touch(0o600, exist_ok=False)
+    path.write_text(text)
 
 
 def tail(path: Path, lines: int = 20) -> str:

@@ -7,45 +7,45 @@ from subprocess import CalledProcessError
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import mlflow
 import pandas as pd
 from airflow.exceptions import AirflowException
 from airflow.utils.context import Context
-from mlflow import pyfunc
 from mlflow_provider.operators import pyfunc as provider
 
 from include import config
-from include.connections import mlflow_connected, mlflow_variables
+from include.connections import mlflow_connected
 from include.failures import fail_for_good
 from include.prediction_environment import is_intact, prediction_environment
 
 
-def _load_and_predict(model_uri: str, rows_file: str, predictions_file: str, named: bool) -> None:
+def _load_and_predict(model: str, rows_file: str, predictions_file: str, named: bool) -> None:
     """Runs in the model's environment, which knows nothing of this project: all that it needs is in here."""
     import pandas
     from mlflow import pyfunc
 
     rows = pandas.read_parquet(rows_file)
-    model = pyfunc.load_model(model_uri)
+    loaded = pyfunc.load_model(model)
     if not named:
-        model.metadata.signature = None
-    predicted = model.predict(rows if named else rows.to_numpy())
+        loaded.metadata.signature = None
+    predicted = loaded.predict(rows if named else rows.to_numpy())
     if not isinstance(predicted, pandas.DataFrame):
         predicted = pandas.DataFrame({"prediction": predicted})
     predicted.set_axis(rows.index).to_parquet(predictions_file)
 
 
 class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
-    """Loads a model from MLflow and predicts, in a virtual environment with the model's own requirements.
+    """Loads a model from MLflow and predicts, in a virtual environment with just the model's own requirements.
 
-    What differs from the provider's operator: it runs on Airflow 2.8 and later; the connection's port is respected and
-    its login may be missing; the environment is built once and kept; rows and predictions travel as Parquet, and no
-    secret is rendered into the task's fields.
+    What differs from the provider's operator: it runs on Airflow 2.8 and later; the connection's port counts, and its
+    login may be missing; the environment is built once and kept; rows and predictions travel as Parquet; and no secret
+    gets into the task's rendered fields or into the environment.
 
-    :param model_uri: anything that MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
+    :param model_uri: whatever MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
         `models:/<name>@<alias>`
-    :param data: the rows to predict for, a DataFrame or what pandas makes one of
+    :param data: the rows to predict for: a DataFrame, or what pandas makes one of
     :param aws_conn_id: the connection to the S3 store with the model's files
-    :return: the predictions, a DataFrame with the column `prediction` and the index of `data`
+    :return: the predictions: a DataFrame with the column `prediction` and the index of `data`
     """
 
     template_fields = ("model_uri", "data")
@@ -54,26 +54,25 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.python_callable = _load_and_predict
-        self.op_kwargs = {}
+        self.op_kwargs: dict[str, Any] = {}
 
     @fail_for_good()
     def execute(self, context: Context) -> pd.DataFrame:
         named = isinstance(self.data, pd.DataFrame)
         rows = self.data if named else pd.DataFrame(self.data).rename(columns=str)
-        self.env_vars = mlflow_variables(self.mlflow_conn_id, self.aws_conn_id)
-        with mlflow_connected(self.mlflow_conn_id, self.aws_conn_id):
-            requirements = Path(pyfunc.get_model_dependencies(self.model_uri)).read_text()
         with TemporaryDirectory(prefix="predict-") as folder:
+            with mlflow_connected(self.mlflow_conn_id, self.aws_conn_id):
+                model = mlflow.artifacts.download_artifacts(self.model_uri, dst_path=folder)
             files = {"rows_file": f"{folder}/rows.parquet", "predictions_file": f"{folder}/predictions.parquet"}
             rows.to_parquet(files["rows_file"])
-            self.op_kwargs = {"model_uri": self.model_uri, "named": named, **files}
-            self._predict(requirements)
+            self.op_kwargs = {"model": model, "named": named, **files}
+            self._predict(Path(model, "requirements.txt").read_text())
             predictions = pd.read_parquet(files["predictions_file"])
         self.log.info("Predicted %d rows with %s", len(predictions), self.model_uri)
         return predictions
 
     def _predict(self, requirements: str) -> None:
-        """Predicts in the model's environment, and once more in a new one if that has turned out broken."""
+        """Predicts in the environment, and once more in a new one if that has turned out broken."""
         for rebuild in (False, True):
             with prediction_environment(requirements, rebuild) as python:
                 try:
