@@ -82,8 +82,8 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
             DagRun.state == DagRunState.SUCCESS,
             DagRun.end_date <= context["dag_run"].logical_date,
         )
-        newest: Any = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
-    if newest is None:
+        newest = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
+    if not isinstance(newest, str):
         raise DataError(
             f"Nothing triggered this run, and {dag_id} had no successful run before it. Trigger {dag_id} first."
         )

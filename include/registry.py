@@ -27,7 +27,7 @@ from include.failures import fail_for_good
 from include.model_card import model_card
 from include.operators.mlflow_client import MLflowClientHook
 from include.promotion import Decision, decide
-from include.tracking import logged_model, served
+from include.tracking import logged_model, model_version, served
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
     the champion changes while they are compared, the comparison starts again.
     """
     client = MlflowClient()
-    version = client.search_model_versions(f"run_id = '{run_id}'")[0]
+    version = model_version(run_id)
     name, number = version.name, version.version
     while True:
         champion = _champion(client, name)

@@ -27,6 +27,7 @@ from include.tracking import (
     log_frame,
     log_sklearn,
     metric_name,
+    model_version,
 )
 from include.training import coefficients, make_model
 
@@ -133,7 +134,7 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
     """
     client = mlflow.MlflowClient()
     trained = client.get_run(run_id)
-    version = client.search_model_versions(f"run_id = '{run_id}'")[0]
+    version = model_version(run_id)
     model = f"{version.name}, version {version.version}"
     predictions = predictions.set_index(predictions.columns[0])
     lineage = lineage_tags(trained.data.tags["pipeline_run"], digest(predictions, model))
@@ -176,7 +177,7 @@ def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
     A folder that can't be written is no reason to fail: what counts is in MLflow.
     """
     client = mlflow.MlflowClient()
-    version = client.search_model_versions(f"run_id = '{run_id}'")[0]
+    version = model_version(run_id)
     figure = plots.predictions(
         predictions.set_index(predictions.columns[0]), f"{version.name}, version {version.version}"
     )

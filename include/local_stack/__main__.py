@@ -58,7 +58,9 @@ def summarise(stack: Stack, run_id: str, seconds: float) -> None:
     """Says what the run has made, as MLflow has it."""
     api = f"{stack.url('mlflow')}/api/2.0/mlflow"
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
-    version = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json()["model_versions"][0]
+    found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json()["model_versions"][0]
+    named = {"name": found["name"], "version": found["version"]}
+    version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
     data = requests.get(f"{api}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
     metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
     unit = config.TARGET_UNIT

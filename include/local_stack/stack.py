@@ -167,6 +167,21 @@ class Stack:
 
     # --- how it is done ---
 
+    def settle(self) -> None:
+        """Decides on ports and secrets, for a stack that isn't up."""
+        ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
+        for name, port in ports.items():
+            if not is_free(port):
+                variable = PORTS[name][0]
+                raise StackError(f"Port {port}, for {name}, is taken. Choose another: make run {variable}={port + 1}")
+        postgres = self._settings.get("ports", {}).get("postgres")
+        self._settings["ports"] = ports | {"postgres": postgres if postgres and is_free(postgres) else free_port()}
+        self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
+        self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
+        self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
+        self.home.mkdir(parents=True, exist_ok=True)
+        write_private(self._memory, json.dumps(self._settings))
+
     def _supervise(self) -> None:
         """Has a supervisor running that knows all services, on ports that are free."""
         if self.is_up():
@@ -175,19 +190,9 @@ class Stack:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
             return
         self.stop()
-        ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
-        for name, port in ports.items():
-            if not is_free(port):
-                variable = PORTS[name][0]
-                raise StackError(f"Port {port}, for {name}, is taken. Choose another: make run {variable}={port + 1}")
-        self._settings["ports"] = ports | {"postgres": free_port()}
-        self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
-        self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
-        self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
-
+        self.settle()
         for folder in ("airflow", "logs", "mlflow", "postgres", "s3/data"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
-        write_private(self._memory, json.dumps(self._settings))
         self._prepare_postgres()
         for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
             left_by_a_crash.unlink()
