@@ -75,7 +75,7 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
     if events:
         event = max(events, key=lambda event: event.timestamp)
         log.info("Triggered by %s, run %s", dag_id, event.source_run_id)
-        return Upstream(dag_id, event.source_run_id, event.extra or {})
+        return Upstream(dag_id, str(event.source_run_id), event.extra or {})
     with create_session() as session:
         succeeded = session.query(DagRun.run_id).filter(
             DagRun.dag_id == dag_id,
@@ -88,4 +88,4 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
             f"Nothing triggered this run, and {dag_id} had no successful run before it. Trigger {dag_id} first."
         )
     log.info("Started by hand; taking the newest successful run of %s, %s", dag_id, newest)
-    return Upstream(dag_id, str(newest))
+    return Upstream(dag_id, newest)
