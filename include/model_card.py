@@ -17,7 +17,8 @@ def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, f
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
     return "\n".join(
         [
-            f"**{run_name}** predicts the {config.TARGET_LABEL} of one {row} in {unit} (`{tags['model_class']}`{chosen}).",
+            f"**{run_name}** predicts the {config.TARGET_LABEL} of one {row} in {unit}.",
+            f"It is a `{tags['model_class']}`{chosen}.",
             "",
             f"**Data:** {params['rows']} {row}s without gaps from {config.DATA_FILE}. "
             f"**Features:** {params['features']}; scaled by the transformer in the tag `transformer`.",
