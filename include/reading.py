@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,23 +40,18 @@ def read_rows(
     names = _names(path, text, [*columns, *([row_number] if row_number else [])])
     try:
         rows = pd.read_csv(
-            io.StringIO(text),
-            usecols=list(names),
-            index_col=False,
-            skipinitialspace=True,
-            skip_blank_lines=False,
-            low_memory=False,
+            io.StringIO(text), index_col=False, skipinitialspace=True, skip_blank_lines=False, low_memory=False
         )
     except pd.errors.ParserError as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise DataError(
-            f"{path}: {reason}. Put quotes around text with commas, and write decimals with a point."
-        ) from None
-    rows = rows.rename(columns=names)
-    rows.index += 2  # the line in the file
-    rows = rows.dropna(how="all")
+        _check_fields(path, text)
+        raise DataError(f"{path}: {error}. Close the quotes.") from None
+    if rows.iloc[:, -1].isna().any():  # pandas fills rows that are too short
+        _check_fields(path, text)
+    rows.columns = [names.get(number, number) for number in range(len(rows.columns))]
+    rows.index += 2  # the line in the file, where no cell goes over several
+    rows = rows[list(names.values())].dropna(how="all")
     if rows.empty:
-        raise DataError(f"{path} has a header, but no rows.")
+        raise DataError(f"{path} has a header, but no rows. Put the data below it.")
 
     for name, column in columns.items():
         if rows[name].isna().all():
@@ -66,19 +61,21 @@ def read_rows(
             rows[name] = _numbers(rows[name], column, place)
         else:
             rows[name] = _labels(rows[name], column, place)
-    if rows[target].nunique() == 1:
-        raise DataError(
-            f"{path}, column {target}: every value is {rows[target].iloc[0]}, so there is nothing to predict."
-        )
     rows.index = _row_numbers(rows, row_number, path)
-    complete = len(rows[list(columns)].dropna())
-    if complete < 2 * config.FOLDS:
+    rows = rows[list(columns)]
+    complete = rows.dropna()
+    if len(complete) < 2 * config.FOLDS:
         raise DataError(
-            f"{path} has {complete} rows without gaps; {config.FOLDS}-fold cross-validation needs {2 * config.FOLDS}. "
-            "Add rows, or fill the gaps."
+            f"{path} has {len(complete)} rows without gaps; {config.FOLDS}-fold cross-validation needs "
+            f"{2 * config.FOLDS}. Add rows, or fill the gaps."
+        )
+    if complete[target].nunique() == 1:
+        raise DataError(
+            f"{path}, column {target}: every value is {complete[target].iloc[0]}, so there is nothing to predict. "
+            "Add rows that differ."
         )
     log.info("Read %s: %d rows, columns %s", path.name, len(rows), ", ".join(columns))
-    return rows[list(columns)]
+    return rows
 
 
 class _Place:
@@ -94,6 +91,11 @@ class _Place:
             others = f" ({wrong.sum() - 1} more like it)" if wrong.sum() > 1 else ""
             raise DataError(f"{self.path}, line {line}, column {self.column}: {values[line]!r} {why}{others}")
 
+    def refuse_formulas(self, values: pd.Series) -> None:
+        """Raises DataError for text that a spreadsheet would calculate with."""
+        formulas = [value for value in values.dropna().unique() if value.startswith(("=", "+", "-", "@"))]
+        self.refuse(values, values.isin(formulas), "looks like a formula. Write it as plain text.")
+
 
 def _text(path: Path) -> str:
     if not path.is_file():
@@ -101,43 +103,70 @@ def _text(path: Path) -> str:
             f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
         )
     content = path.read_bytes()
-    if not content.strip():
-        raise DataError(f"{path} is empty.")
     if b"\0" in content:
         raise DataError(f"{path} is not text. Save it as CSV, in UTF-8.")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = len((content[: error.start] + b"?").splitlines())
         byte = content[error.start]
         raise DataError(
             f"{path}, line {line}: the byte {byte:#04x} is not UTF-8. Save the file as CSV, in UTF-8."
         ) from None
+    if not text.strip():
+        raise DataError(f"{path} is empty. Put the data there.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _names(path: Path, text: str, wanted: list[str]) -> dict[str, str]:
-    """Maps the file's own spelling of each wanted column to ours. Upper and lower case are taken as the same."""
-    head = csv.reader(io.StringIO(text[:1_000_000]), skipinitialspace=True)
-    header, first = next(head), next(head, [])
+def _records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """The line and the fields of the header and of each row."""
+    reader, line = csv.reader(io.StringIO(text), skipinitialspace=True), 1
+    try:
+        for fields in reader:
+            yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {line}: {error}. Close the quotes.") from None
+
+
+def _check_fields(path: Path, text: str) -> None:
+    """Raises DataError for the first row with more or fewer fields than the header. Blank lines don't count."""
+    records = _records(path, text)
+    _, header = next(records)
+    for line, fields in records:
+        if len(fields) != len(header) and any(fields):
+            more = "Write decimals with a point, and put quotes around text with commas."
+            fewer = "Keep the commas around empty cells, and close quotes."
+            raise DataError(
+                f"{path}, line {line} has {len(fields)} fields, the header {len(header)}. "
+                f"{more if len(fields) > len(header) else fewer}"
+            )
+
+
+def _names(path: Path, text: str, wanted: list[str]) -> dict[int, str]:
+    """The place of each wanted column in the file. Upper and lower case are taken as the same."""
+    records = _records(path, text)
+    _, header = next(records)
+    header = [found.strip() for found in header]
+    if not any(header):
+        raise DataError(f"{path}, line 1 is blank. Put the header there.")
     if len(header) == 1 and (others := [mark for mark in ";\t|" if mark in header[0]]):
         raise DataError(f"{path} is separated by {others[0]!r}. Save it separated by commas, decimals with a point.")
-    if len(first) > len(header):
-        raise DataError(
-            f"{path}, line 2 has {len(first)} fields, the header {len(header)}. Write decimals with a point, "
-            "and put quotes around text with commas."
-        )
-    names: dict[str, str] = {}
+    _, first = next(records, (2, []))
+    if len(first) > len(header):  # pandas would leave out what is too much
+        _check_fields(path, text)
+    names: dict[int, str] = {}
     for name in wanted:
-        same = [found for found in header if found.strip() == name]
-        same = same or [found for found in header if found.strip().lower() == name.lower()]
+        same = [place for place, found in enumerate(header) if found == name]
+        same = same or [place for place, found in enumerate(header) if found.lower() == name.lower()]
         if len(same) > 1:
             raise DataError(f"{path} has {len(same)} columns named {name!r}. Keep one of them.")
         if not same:
-            close = difflib.get_close_matches(name, [found.strip() for found in header], n=1)
+            close = difflib.get_close_matches(name, header, n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
             raise DataError(
                 f"{path} has no column {name!r}. {hint}It has {', '.join(header)}. "
-                "Rename the column, or change COLUMNS in include/config.py."
+                "Rename the column, or change COLUMNS or ROW_NUMBER in include/config.py."
             )
         names[same[0]] = name
     return names
@@ -168,9 +197,8 @@ def _labels(values: pd.Series, column: Categorical, place: _Place) -> pd.Series:
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # whole numbers with gaps
     if not pd.api.types.is_integer_dtype(values):
-        values = values.where(values.isna(), values.astype(str).str.strip())
-        formula = values.str.match(r"[=+@-]", na=False)
-        place.refuse(values, formula, "looks like a formula. Write the label as plain text.")
+        values = values.map({label: str(label).strip() or None for label in values.dropna().unique()})
+        place.refuse_formulas(values)
     else:
         values = values.astype("Int64")
     if column.values:
@@ -190,5 +218,10 @@ def _row_numbers(rows: pd.DataFrame, row_number: str | None, path: Path) -> pd.I
         return pd.RangeIndex(1, len(rows) + 1, name=config.ROW)
     place, numbers = _Place(path, row_number), rows[row_number]
     place.refuse(numbers, numbers.isna(), "is missing. Number every row.")
+    if pd.api.types.is_float_dtype(numbers) and (numbers % 1 == 0).all():
+        numbers = numbers.astype("int64")  # blank lines in the file make them floats
+    elif not pd.api.types.is_numeric_dtype(numbers):
+        numbers = numbers.astype(str).str.strip()
+        place.refuse_formulas(numbers)
     place.refuse(numbers, numbers.duplicated(), "stands for two rows. Number every row differently.")
     return pd.Index(numbers, name=row_number)
