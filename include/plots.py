@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import matplotlib.image
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +17,7 @@ from include.evaluation import Evaluation, errors
 MARKS = 150  # rows along an axis
 DOTS = 3_000  # dots in a scatter plot; more are binned
 TRUE, PREDICTED, QUIET = "#1b4965", "#e07a1f", "#b8b8b8"
+matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in someone's label is no formula
 LABEL = f"{config.TARGET_LABEL} ({config.TARGET_UNIT})"
 
 
@@ -23,28 +26,29 @@ def predictions(predicted: pd.DataFrame, model: str, picture: Path = config.INCL
 
     Of many rows some are drawn, evenly spaced; the errors in the title are those of all. `picture` may be missing.
     """
-    some = predicted.iloc[:: max(1, len(predicted) // MARKS)]
+    drawn = min(len(predicted), MARKS)
+    some = predicted.iloc[np.linspace(0, len(predicted) - 1, drawn).astype(int)]
     figure = Figure(figsize=(11, 5.5), dpi=120, layout="constrained")
     axes = figure.subplots()
     rows = range(len(some))
     axes.vlines(rows, some["true"], some["predicted"], color=QUIET, linewidth=1, zorder=1)
     axes.scatter(rows, some["true"], s=22, color=TRUE, label="true", zorder=2)
     axes.scatter(rows, some["predicted"], s=22, color=PREDICTED, marker="D", label="predicted", zorder=2)
-    ticks = [int(tick) for tick in axes.get_xticks() if 0 <= tick < len(some)]
+    ticks = sorted({int(tick) for tick in axes.get_xticks() if 0 <= tick < len(some)})
     axes.set_xticks(ticks, [str(some.index[tick]) for tick in ticks])
-    drawn = "" if len(some) == len(predicted) else f" ({len(some):,} of {len(predicted):,} drawn)"
-    axes.set_xlabel(f"{config.ROW}, by {predicted.index.name or 'number'}{drawn}")
+    of_how_many = "" if drawn == len(predicted) else f" ({drawn} of {len(predicted):,} drawn)"
+    axes.set_xlabel(f"{config.ROW}, by {predicted.index.name or 'number'}{of_how_many}")
     axes.set_ylabel(LABEL)
     axes.set_title(
         f"{config.TARGET_LABEL.capitalize()}, true and predicted by {model}:\n"
         f"{in_words(predicted)}, but these {config.ROW}s were in its training data",
         loc="left",
     )
-    axes.legend(loc="lower left", ncols=2, frameon=False)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))  # room for legend and picture above all marks
+    axes.legend(loc="upper left", ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     if picture.is_file():
-        low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.22 * (high - low))
         corner = axes.inset_axes((0.86, 0.76, 0.14, 0.24))
         corner.imshow(matplotlib.image.imread(picture))
         corner.axis("off")

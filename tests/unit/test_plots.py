@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import io
+import time
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from include import config, plots
+from include.evaluation import Evaluation, Plan
+
+SIZES = [3, 104, 200_000]
+
+
+def table(rows: int) -> pd.DataFrame:
+    """Tails of 30 to 42 cm, each predicted 1 cm too short."""
+    true = np.random.default_rng(1).uniform(30, 42, size=rows)
+    index = pd.RangeIndex(1, rows + 1, name="case")
+    return pd.DataFrame({"true": true, "predicted": true - 1}, index=index)
+
+
+def judged(rows: int) -> Evaluation:
+    return Evaluation(Plan.of(rows), pd.DataFrame(), table(rows))
+
+
+def draw(figure: Figure) -> np.ndarray:
+    """The figure's pixels, without a warning (of a missing glyph, of a layout that doesn't work out)."""
+    file = io.BytesIO()
+    figure.savefig(file)
+    file.seek(0)
+    return matplotlib.image.imread(file)
+
+
+def drawn(axes: Axes, kind: type) -> list:
+    return [collection for collection in axes.collections if isinstance(collection, kind)]
+
+
+def marks(figure: Figure) -> int:
+    """How many dots, lines and hexagons are drawn."""
+    return sum(
+        len(mark.get_segments() if isinstance(mark, LineCollection) else mark.get_offsets())
+        for axes in figure.axes
+        for mark in axes.collections
+    )
+
+
+@pytest.fixture(params=[True, False], ids=["with the picture", "without the picture"])
+def picture(request, tmp_path):
+    return config.INCLUDE / config.PICTURE_FILE if request.param else tmp_path / "possum.jpeg"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", SIZES)
+def test_predictions_of_few_and_many(rows, picture):
+    began = time.process_time()
+    figure = plots.predictions(table(rows), "possums, version 3", picture)
+    pixels = draw(figure)
+
+    assert time.process_time() - began < 3
+    assert pixels.min() < 0.5  # something is drawn
+    assert len(figure.findobj(matplotlib.image.AxesImage)) == picture.is_file()
+    assert marks(figure) == 3 * min(rows, 150)  # true, predicted, and a line between
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", SIZES)
+def test_out_of_fold_of_few_and_many(rows):
+    began = time.process_time()
+    figure = plots.out_of_fold(judged(rows))
+    draw(figure)
+
+    assert time.process_time() - began < 3
+    assert 2 * min(rows, 50) <= marks(figure) < 6_000
+    assert bool(figure.findobj(PolyCollection)) == (rows > 3_000)  # too many to tell apart
+
+
+def test_what_the_plot_of_predictions_says():
+    figure = plots.predictions(table(104), "possums, version 3")
+    axes = figure.axes[0]
+
+    assert axes.get_xlabel() == "animal, by case"
+    assert axes.get_ylabel() == "tail length (cm)"
+    assert axes.get_title(loc="left") == (
+        "Tail length, true and predicted by possums, version 3:\n"
+        "off by 1.00 cm on average (RMSE 1.00 cm), but these animals were in its training data"
+    )
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["true", "predicted"]
+
+
+def test_legend_and_picture_hide_no_mark():
+    figure = plots.predictions(table(104), "a model")
+    draw(figure)
+    axes = figure.axes[0]
+
+    highest = axes.transData.transform([0, table(104)["true"].max()])[1]
+    assert axes.get_legend().get_window_extent().y0 > highest
+    assert axes.child_axes[0].get_window_extent().y0 > highest
+
+
+def test_what_the_honest_plot_says():
+    figure = plots.out_of_fold(judged(104))
+    left, right = figure.axes
+
+    assert (left.get_xlabel(), left.get_ylabel()) == ("true tail length (cm)", "predicted tail length (cm)")
+    assert (right.get_xlabel(), right.get_ylabel()) == ("predicted tail length (cm)", "residual, true - predicted (cm)")
+    assert figure.get_suptitle() == (
+        "Each animal predicted by models that had not seen it: off by 1.00 cm on average (RMSE 1.00 cm)\n"
+        "5-fold cross-validation, repeated 10 times, on 104 rows"
+    )
+
+
+def test_true_and_predicted_of_an_animal_are_one_above_the_other():
+    predicted = pd.DataFrame({"predicted": [31.0, 41.0], "true": [30.0, 40.0]}, index=pd.Index([9, 4], name="case"))
+
+    figure = plots.predictions(predicted, "a model")
+
+    axes = figure.axes[0]
+    dots = {dots.get_label(): dots.get_offsets().tolist() for dots in drawn(axes, PathCollection)}
+    assert dots == {"true": [[0, 30], [1, 40]], "predicted": [[0, 31], [1, 41]]}
+    assert {label.get_position()[0]: label.get_text() for label in axes.get_xticklabels()} == {0: "9", 1: "4"}
+    assert [line.tolist() for line in drawn(axes, LineCollection)[0].get_segments()] == [
+        [[0, 30], [0, 31]],
+        [[1, 40], [1, 41]],
+    ]
+
+
+def test_residuals_are_what_was_predicted_too_short():
+    figure = plots.out_of_fold(judged(3))
+
+    left, right = (next(dots.get_offsets() for dots in drawn(axes, PathCollection)) for axes in figure.axes)
+    np.testing.assert_allclose(left, table(3)[["true", "predicted"]])
+    np.testing.assert_allclose(right, np.column_stack([table(3)["predicted"], [1, 1, 1]]))
+
+
+def test_of_many_animals_some_are_drawn_and_all_are_counted():
+    many = table(200_000)
+    many.iloc[1, 1] += 100_000  # one that isn't drawn
+
+    figure = plots.predictions(many, "a model")
+
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == "animal, by case (150 of 200,000 drawn)"
+    assert "off by 1.50 cm on average" in axes.get_title(loc="left")
+    assert next(label.get_text() for label in axes.get_xticklabels()) == "1"
+    true = drawn(axes, PathCollection)[0].get_offsets()[:, 1]
+    assert (true[0], true[-1]) == (many["true"].iloc[0], many["true"].iloc[-1])
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_no_animal_is_named_twice_on_the_axis(rows):
+    labels = [label.get_text() for label in plots.predictions(table(rows), "a model").axes[0].get_xticklabels()]
+
+    assert len(labels) == len(set(labels)) > 1
+
+
+@pytest.mark.parametrize("rows", [149, 150, 151, 299, 301])
+def test_no_more_marks_than_fit(rows):
+    assert marks(plots.predictions(table(rows), "a model")) == 3 * min(rows, 150)
+
+
+def test_without_a_name_rows_go_by_number():
+    assert plots.predictions(table(3).rename_axis(None), "a model").axes[0].get_xlabel() == "animal, by number"
+
+
+def test_coefficients_are_bars_with_the_largest_on_top():
+    weights = pd.DataFrame({"coefficient": [-3.0, 2.0, 1.0]}, index=pd.Index(["a", "b", "c"], name="feature"))
+
+    figure = plots.coefficients(weights)
+
+    draw(figure)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "b", "a"]
+    assert [bar.get_width() for bar in axes.patches] == [1, 2, -3]
+    assert axes.get_xlabel() == "change of tail length (cm) per standard deviation of the feature"
+    assert axes.get_title(loc="left") == "Coefficients"
+
+
+def test_of_many_coefficients_the_first_thirty_are_drawn():
+    weights = pd.DataFrame({"coefficient": np.arange(200.0, 0, -1)}, index=[f"x{n}" for n in range(200)])
+
+    axes = plots.coefficients(weights).axes[0]
+
+    assert [bar.get_width() for bar in axes.patches] == list(range(171, 201))
+
+
+@pytest.mark.filterwarnings("error")
+def test_any_label_is_drawn_as_it_is():
+    labels = [r"US$ \frac$", "{{ site }}", "a\nb", "../x", "Höhe_ü"]
+    weights = plots.coefficients(pd.DataFrame({"coefficient": range(5)}, index=labels))
+    rows = plots.predictions(table(5).set_axis(pd.Index(labels, name="$x$")), r"a model of \$")
+
+    for figure in (weights, rows):
+        draw(figure)
+        assert set(labels) <= {text.get_text() for text in figure.findobj(Text)}
