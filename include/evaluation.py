@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from include import config
+from include.errors import ConfigurationError
 
 ROWS_FITTED = 100_000  # that a cross-validation may cost, counted over its repeats
 
@@ -38,7 +39,8 @@ class Plan:
         return cls(min(rows, ROWS_FITTED), config.FOLDS, repeats)
 
     def __str__(self) -> str:
-        return f"{self.folds}-fold cross-validation, repeated {self.repeats} times, on {self.rows:,} rows"
+        repeated = f", repeated {self.repeats} times," if self.repeats > 1 else ""
+        return f"{self.folds}-fold cross-validation{repeated} on {self.rows:,} rows"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Ser
     the regularisation. The features come scaled with the means of all rows, those of the test fold included. Scaling
     them again with the means of the training fold alone undoes that: scaling is affine, so what comes out is the same
     as if the raw features had been scaled inside the fold.
+
+    Raises ConfigurationError for a model that these rows can't train, or that predicts what is no number.
     """
     plan = Plan.of(len(features))
     if len(features) > plan.rows:
@@ -87,10 +91,16 @@ def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Ser
     splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=config.SEED)
     scores, total = [], np.zeros(len(y))
     for train, test in splits.split(x):
-        fitted = make_pipeline(StandardScaler(), clone(model)).fit(x[train], y[train])
-        predicted = np.asarray(fitted.predict(x[test])).ravel()
+        try:
+            fitted = make_pipeline(StandardScaler(), clone(model)).fit(x[train], y[train])
+            predicted = np.asarray(fitted.predict(x[test])).ravel()
+            scores.append(errors(y[test], predicted))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
+                "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+            ) from error
         total[test] += predicted
-        scores.append(errors(y[test], predicted))
     predictions = pd.DataFrame({"true": y, "predicted": total / plan.repeats}, index=features.index)
     return Evaluation(plan, pd.DataFrame(scores), predictions)
 

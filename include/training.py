@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import RegressorMixin, is_regressor
+from sklearn.base import RegressorMixin
 from sklearn.datasets import make_regression
 
 from include.errors import ConfigurationError
@@ -23,27 +23,25 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
     """An unfitted regressor of the class with this import path.
 
     Raises ConfigurationError where the class can't be imported, is no scikit-learn regressor, or doesn't accept the
-    hyperparameters; a fit to a few random rows tells.
+    hyperparameters; a fit to a few random rows (with a positive target, as some regressors need it) tells.
     """
     module, _, name = model_class.rpartition(".")
     try:
         regressor = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         raise ConfigurationError(
             f"There is no class {model_class!r}. Correct MODEL_CLASS in include/config.py."
         ) from None
-    try:
-        model = regressor(**hyper_parameters)
-        if not is_regressor(model):
-            raise ConfigurationError(
-                f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
-            )
-        model.fit(*make_regression(n_samples=100, n_features=3, random_state=0))
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
+    if not (isinstance(regressor, type) and issubclass(regressor, RegressorMixin)):
         raise ConfigurationError(
-            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {error} "
+            f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+        )
+    x, y = make_regression(n_samples=100, n_features=20, random_state=0)
+    try:
+        regressor(**hyper_parameters).fit(x, y - y.min() + 1)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
             "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
         ) from None
     return regressor(**hyper_parameters)

@@ -1,0 +1,238 @@
+"""The evaluation on data whose answer is known, and against scikit-learn alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.linear_model import LinearRegression, RidgeCV
+from sklearn.model_selection import RepeatedKFold
+from sklearn.model_selection import cross_validate as sklearn_cross_validate
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, TargetEncoder
+
+from include import config, evaluation
+from include.errors import ConfigurationError
+from include.evaluation import Plan, baseline, cross_validate, errors
+from include.features import complete_rows, engineer
+from include.reading import read_rows
+
+RIDGE = RidgeCV(alphas=np.logspace(-3, 1, num=30))
+
+
+@pytest.fixture(scope="module")
+def possums() -> pd.DataFrame:
+    return complete_rows(read_rows(config.INCLUDE / config.DATA_FILE))
+
+
+@pytest.fixture(scope="module")
+def random() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def frame(values: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(values, index=pd.RangeIndex(1000, 1000 + len(values), name="id")).add_prefix("x")
+
+
+def rmse(judged: evaluation.Evaluation) -> float:
+    return judged.metrics("cv")["cv_rmse"]
+
+
+def ridge(features: pd.DataFrame, target: pd.Series) -> evaluation.Evaluation:
+    return cross_validate(RIDGE, features, target)
+
+
+def test_errors_by_hand():
+    # off by 1, 0 and -2; the truth is off its mean, 3, by 2, 1 and 3
+    assert errors([1, 2, 6], [2, 2, 4]) == pytest.approx({"rmse": (5 / 3) ** 0.5, "mae": 1, "r2": 1 - 5 / 14})
+
+
+def test_metrics_are_means_and_standard_deviations_over_the_folds():
+    folds = pd.DataFrame({"rmse": [1.0, 2.0, 6.0], "mae": [1.0, 1.0, 1.0], "r2": [0.0, 0.5, 1.0]})
+
+    metrics = evaluation.Evaluation(Plan(30, 3, 1), folds, pd.DataFrame()).metrics("cv")
+
+    spread = {"cv_rmse_std": 7**0.5, "cv_mae_std": 0, "cv_r2_std": 0.5}
+    assert metrics == pytest.approx({"cv_rmse": 3, "cv_mae": 1, "cv_r2": 0.5} | spread)
+
+
+@pytest.mark.parametrize(
+    ("rows", "plan"),
+    [
+        (104, Plan(104, 5, 10)),
+        (10_000, Plan(10_000, 5, 10)),
+        (40_000, Plan(40_000, 5, 2)),
+        (100_000, Plan(100_000, 5, 1)),
+        (1_000_000, Plan(100_000, 5, 1)),
+    ],
+)
+def test_the_cross_validation_stays_affordable(rows, plan):
+    assert Plan.of(rows) == plan
+    assert plan.rows * plan.repeats <= 100_000
+
+
+def test_a_plan_in_words():
+    assert str(Plan(104, 5, 10)) == "5-fold cross-validation, repeated 10 times, on 104 rows"
+    assert str(Plan(100_000, 5, 1)) == "5-fold cross-validation on 100,000 rows"
+
+
+def test_it_equals_scikit_learn_alone(possums):
+    # given the features as the pipeline hands them over, and the raw measurements
+    features, _ = engineer(possums)
+    raw = pd.get_dummies(possums.drop(columns="taill"), columns=["site", "Pop", "sex"], dtype=float)
+
+    judged = cross_validate(RIDGE, features.drop(columns="taill"), features["taill"])
+    alone = sklearn_cross_validate(
+        make_pipeline(StandardScaler(), RIDGE),
+        raw,
+        possums["taill"],
+        cv=RepeatedKFold(n_splits=5, n_repeats=10, random_state=1995),
+        scoring={"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"},
+        return_estimator=True,
+        return_indices=True,
+    )
+
+    scores = {"rmse": -alone["test_rmse"], "mae": -alone["test_mae"], "r2": alone["test_r2"]}
+    pd.testing.assert_frame_equal(judged.folds, pd.DataFrame(scores), atol=1e-9)
+    out_of_fold = pd.concat(
+        pd.Series(fitted.predict(raw.iloc[test]), raw.index[test])
+        for fitted, test in zip(alone["estimator"], alone["indices"]["test"], strict=True)
+    )
+    means = out_of_fold.groupby(level=0).mean()
+    pd.testing.assert_series_equal(judged.predictions["predicted"], means, check_names=False, atol=1e-9)
+    pd.testing.assert_series_equal(judged.predictions["true"], possums["taill"], check_names=False)
+
+
+def test_the_possums_are_predicted_better_than_by_their_mean(possums):
+    features, _ = engineer(possums)
+    features, target = features.drop(columns="taill"), features["taill"]
+
+    judged = ridge(features, target)
+
+    assert rmse(judged) < 0.7 * rmse(baseline(features, target))
+    assert 0.8 < judged.metrics("cv")["cv_mae"] < rmse(judged) < 1.5  # cm
+
+
+def test_the_noise_around_a_straight_line(random):
+    # given a linear target with noise of standard deviation 2
+    features = frame(random.normal(size=(800, 3)))
+    target = 40 + features @ [3, -1, 0.5] + random.normal(scale=2, size=len(features))
+
+    judged, mean = ridge(features, target), baseline(features, target)
+
+    # then the error is the noise, within 99.9 % of what 800 rows leave open: 2 / sqrt(2 * 800) = 0.05 per deviation
+    assert rmse(judged) == pytest.approx(2, abs=3.3 * 0.05)
+    assert judged.metrics("cv")["cv_mae"] == pytest.approx(2 * (2 / np.pi) ** 0.5, abs=0.15)
+    assert rmse(mean) == pytest.approx((2**2 + 3**2 + 1**2 + 0.5**2) ** 0.5, abs=0.3)
+
+
+def test_nothing_is_learnt_from_noise(random):
+    features, target = frame(random.normal(size=(100, 5))), pd.Series(random.normal(size=100))
+    target.index = features.index
+
+    judged = ridge(features, target)
+
+    assert rmse(judged) > 0.98 * rmse(baseline(features, target))
+    assert judged.metrics("cv")["cv_r2"] < 0.02
+
+
+@pytest.fixture
+def selection(random):
+    """The five of 300 random features that go best with a random target."""
+    features, target = frame(random.normal(size=(100, 300))), random.normal(size=100)
+    return features, pd.Series(target, features.index), SelectKBest(f_regression, k=5)
+
+
+@pytest.fixture
+def target_encoding(random):
+    """The mean random target of each of 30 labels."""
+    features, target = frame(random.integers(0, 30, size=(100, 1)).astype(float)), random.normal(size=100)
+    return features, pd.Series(target, features.index), TargetEncoder(smooth=0.1, cv=5)
+
+
+@pytest.mark.parametrize("preparation", ["selection", "target_encoding"])
+def test_a_leak_is_told_apart(preparation, request):
+    features, target, learns = request.getfixturevalue(preparation)
+    nothing_to_learn = rmse(baseline(features, target))
+    leaky = pd.DataFrame(clone(learns).fit(features, target).transform(features), features.index)
+
+    outside = rmse(cross_validate(LinearRegression(), leaky, target))
+    inside = rmse(cross_validate(make_pipeline(learns, LinearRegression()), features, target))
+
+    assert outside < 0.95 * nothing_to_learn
+    assert inside > nothing_to_learn
+
+
+def test_scaling_before_is_no_leak(random):
+    # features of very different scales, for which RidgeCV would choose very differently if they weren't scaled
+    raw = frame(random.normal(loc=[5, 900, 0], scale=[0.01, 100, 1], size=(60, 3)))
+    target = raw["x0"] * 200 + raw["x1"] / 50 + random.normal(size=60)
+    scaled = (raw - raw.mean()) / raw.std()
+
+    pd.testing.assert_frame_equal(ridge(scaled, target).folds, ridge(raw, target).folds, atol=1e-9, rtol=1e-9)
+
+
+def test_the_same_every_time(possums):
+    features, target = possums[["hdlngth", "totlngth"]], possums["taill"]
+
+    pd.testing.assert_frame_equal(ridge(features, target).folds, ridge(features, target).folds)
+
+
+def test_the_model_itself_stays_unfitted(possums):
+    ridge(possums[["hdlngth"]], possums["taill"])
+
+    assert not hasattr(RIDGE, "coef_")
+
+
+def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
+    monkeypatch.setattr(evaluation, "ROWS_FITTED", 50)
+
+    judged = ridge(possums[["hdlngth"]], possums["taill"])
+
+    assert len(judged.folds) == 5
+    assert judged.predictions.index.nunique() == 50
+    assert set(judged.predictions.index) != set(possums.index[:50])
+    pd.testing.assert_series_equal(
+        judged.predictions["true"], possums["taill"].loc[judged.predictions.index], check_names=False
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestRegressor(n_estimators=5),
+        LinearRegression(),
+        KNeighborsRegressor(),
+        HistGradientBoostingRegressor(max_iter=5),
+        PLSRegression(n_components=1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_any_regressor_can_be_judged(model, possums, monkeypatch):
+    monkeypatch.setattr(config, "REPEATS", 1)
+
+    judged = cross_validate(model, possums[["hdlngth", "totlngth"]], possums["taill"])
+
+    assert 1 < rmse(judged) < 3
+    assert judged.predictions.index.equals(possums.index)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (KNeighborsRegressor(n_neighbors=90), "n_neighbors <= n_samples_fit"),
+        (RidgeCV(alphas=[]), "NaN"),
+    ],
+    ids=["too few rows for it", "it predicts no numbers"],
+)
+def test_a_model_that_these_rows_cannot_train(model, words, possums):
+    with pytest.raises(ConfigurationError, match="can't be trained on these rows") as error:
+        cross_validate(model, possums[["hdlngth"]], possums["taill"])
+
+    assert words in str(error.value)
+    assert "Correct HYPER_PARAMETERS" in str(error.value)
