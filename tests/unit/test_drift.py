@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include.drift import compare
+
+
+def test_the_distance_by_hand():
+    # at 2 the reference has passed half of its values, the current ones none: nowhere are they further apart
+    table = compare(pd.DataFrame({"a": [1, 2, 3, 4]}), pd.DataFrame({"a": [3, 4, 5, 6]}))
+
+    assert table.index.name == "feature"
+    assert table.loc["a", "statistic"] == pytest.approx(0.5)
+    assert not table.loc["a", "drifted"]
+
+
+def test_the_same_data_has_not_drifted():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 2.0], "b": [0.0, 1.0, 1.0]})
+
+    table = compare(frame, frame.sample(frac=1, random_state=1))
+
+    assert table["statistic"].tolist() == [0, 0]
+    assert table["p_value"].tolist() == [1, 1]
+    assert not table["drifted"].any()
+
+
+def test_more_features_need_a_clearer_difference():
+    # five values all below five others: 2 of the 252 ways to choose five of ten are as extreme, so p is 2 / 252
+    below, above = [1, 2, 3, 4, 5], [6, 7, 8, 9, 10]
+
+    alone = compare(pd.DataFrame({"a": below}), pd.DataFrame({"a": above}))
+    beside = compare(pd.DataFrame({"a": below, "b": below}), pd.DataFrame({"a": above, "b": below}))
+
+    assert alone.loc["a", "p_value"] == pytest.approx(2 / 252)
+    assert alone.loc["a", "drifted"]
+    assert not beside.loc["a", "drifted"]
+
+
+def test_only_what_has_moved_is_found():
+    random = np.random.default_rng(3)
+    reference, current = (pd.DataFrame(random.normal(size=(n, 3)), columns=list("abc")) for n in (400, 300))
+
+    table = compare(reference, current.assign(b=current["b"] + 1, c=current["c"] * 3))
+
+    assert table["drifted"].to_dict() == {"a": False, "b": True, "c": True}
+
+
+def test_false_alarms_are_rare():
+    random = np.random.default_rng(4)
+
+    def alarm() -> bool:
+        return compare(*(pd.DataFrame(random.normal(size=(60, 5))) for _ in range(2)))["drifted"].any()
+
+    assert sum(alarm() for _ in range(200)) <= 6  # 2 expected
+
+
+def test_features_are_matched_by_name():
+    reference = pd.DataFrame({"a": range(50), "b": range(100, 150)})
+
+    assert not compare(reference, reference[["b", "a"]].assign(new=0))["drifted"].any()
