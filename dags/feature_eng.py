@@ -18,6 +18,7 @@ from astro import sql as aql
 
 from include import config
 from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS
+from include.failures import fail_for_good
 from include.operators.s3 import S3CreateBucketOperator
 from include.storage import CSVFile
 
@@ -71,8 +72,9 @@ def extract_data():
     from include import reading, training
 
     params = get_current_context()["params"]
-    training.check(config.MODEL_CLASS, params["hyper_parameters"])
-    return reading.read_rows(config.INCLUDE / params["data_file"])
+    with fail_for_good():
+        training.check(config.MODEL_CLASS, params["hyper_parameters"])
+        return reading.read_rows(config.INCLUDE / params["data_file"])
 
 
 @aql.dataframe

@@ -17,6 +17,7 @@ from astro import sql as aql
 
 from include import config, handover
 from include.dag_defaults import DAG_DEFAULTS
+from include.failures import fail_for_good
 from include.operators.prediction import ModelLoadAndPredictOperator
 from include.storage import CSVFile
 
@@ -49,7 +50,8 @@ def add_line_to_file(model_run_id: str) -> list[str]:
 def list_to_dataframe(predictions, target):
     from include.predictions import table
 
-    return table(predictions, target).reset_index()
+    with fail_for_good():
+        return table(predictions, target).reset_index()
 
 
 @task

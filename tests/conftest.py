@@ -1,0 +1,42 @@
+"""All tests see an Airflow of their own: its home is a temporary folder, its services (started only by the tests that
+need them) have free ports. Neither needs nor touches what `make run` has started.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+try:
+    from include.local_stack.stack import Stack, free_port
+except ImportError:  # in a container the services aren't installed; it has an Airflow of its own
+    STACK = None
+else:
+    home = Path(tempfile.mkdtemp(prefix="pipeline tests "))
+    STACK = Stack(home, ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+    STACK.settle()
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "MLFLOW_"))]:
+        del os.environ[name]
+    os.environ.update(STACK.environment())  # before anything imports airflow
+
+
+def pytest_sessionfinish() -> None:
+    if STACK:
+        shutil.rmtree(STACK.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """PostgreSQL, S3 and MLflow, up and ready for Airflow."""
+    if STACK is None:
+        pytest.skip("needs PostgreSQL, S3 and MLflow, which only the stack without Docker installs")
+    try:
+        STACK.start("postgres", "s3", "mlflow")
+        STACK.prepare_airflow()
+        yield STACK
+    finally:
+        STACK.stop()

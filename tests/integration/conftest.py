@@ -1,0 +1,107 @@
+"""Runs the DAGs in this process, against real services, and looks at the result from outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import boto3
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _services(stack):
+    """Every test here needs them."""
+
+
+@pytest.fixture(scope="session")
+def s3(stack):
+    login = json.loads(stack.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
+    return boto3.client(
+        "s3",
+        endpoint_url=stack.url("s3"),
+        aws_access_key_id=login["login"],
+        aws_secret_access_key=login["password"],
+        region_name="us-east-1",
+    )
+
+
+@pytest.fixture(scope="session")
+def read_csv(s3):
+    return lambda key: pd.read_csv(io.BytesIO(s3.get_object(Bucket="data", Key=key)["Body"].read()))
+
+
+@pytest.fixture(scope="session")
+def outside(stack):
+    """The variables of someone who has nothing to do with Airflow, but access to MLflow and S3."""
+    login = json.loads(stack.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
+    return {
+        "MLFLOW_TRACKING_URI": stack.url("mlflow"),
+        "MLFLOW_S3_ENDPOINT_URL": stack.url("s3"),
+        "AWS_ACCESS_KEY_ID": login["login"],
+        "AWS_SECRET_ACCESS_KEY": login["password"],
+    }
+
+
+@pytest.fixture
+def as_outsider(outside, monkeypatch):
+    """Lets MLflow's library in this process work with those variables."""
+    for name, value in outside.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def client(stack):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=stack.url("mlflow"))
+
+
+@pytest.fixture(scope="session")
+def dags():
+    from airflow.models import DagBag
+
+    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
+    assert bag.import_errors == {}
+    bag.sync_to_db()
+    return bag.dags
+
+
+@pytest.fixture(scope="session")
+def run_dag(dags):
+    """Runs a DAG to its end and returns the run."""
+
+    def run(dag_id: str, state: str = "success", **arguments):
+        dag_run = dags[dag_id].test(**arguments)
+        assert dag_run.state == state
+        return dag_run
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_pipeline(run_dag):
+    return lambda: {dag_id: run_dag(dag_id) for dag_id in ("feature_eng", "train", "predict")}
+
+
+@pytest.fixture(scope="session")
+def passes(run_pipeline):
+    """Two passes through the pipeline, one after the other."""
+    return [run_pipeline(), run_pipeline()]
+
+
+@pytest.fixture(scope="session")
+def run_again(dags):
+    """Runs one task of a finished run again, as it is when someone clears it in the UI."""
+
+    def run(dag_run, task_id: str):
+        for instance in dag_run.get_task_instances():
+            if instance.task_id == task_id:
+                instance.task = dags[dag_run.dag_id].get_task(task_id)
+                instance.run(ignore_all_deps=True, ignore_ti_state=True)
+                instance.refresh_from_db()
+                assert instance.state in ("success", "skipped")
+
+    return run

@@ -1,0 +1,48 @@
+"""DAGs that a person starts by hand, and experiments that a person has deleted."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+LONG_AGO = datetime(2023, 6, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("dag_id", "before"), [("train", "feature_eng"), ("predict", "train")])
+def test_without_a_run_to_work_for_it_says_which_dag_to_run_first(dag_id, before, run_dag, passes, caplog):
+    with caplog.at_level(logging.ERROR):
+        run = run_dag(dag_id, state="failed", execution_date=LONG_AGO)
+
+    assert f"Trigger {before} first" in caplog.text
+    # Trying again is no use. (DAG.test itself may cost a task one try, once another one has failed.)
+    assert all(task.try_number <= 2 for task in run.get_task_instances())
+
+
+def test_it_works_for_the_newest_successful_run(run_dag, passes, client, caplog):
+    with caplog.at_level(logging.INFO):
+        run = run_dag("train")
+
+    newest = passes[-1]["feature_eng"].run_id
+    assert f"Started by hand; taking the newest successful run of feature_eng, {newest}" in caplog.text
+    experiment = client.get_experiment_by_name("Possum_tails")
+    (trained,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
+    assert trained.data.tags["pipeline_run"] == newest
+
+
+def test_its_own_hyperparameters_reach_the_model(run_dag, passes, client):
+    run = run_dag("train", run_conf={"hyper_parameters": {"alphas": [0.5, 50.0]}})
+
+    experiment = client.get_experiment_by_name("Possum_tails")
+    (trained,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
+    assert trained.data.params["alphas"] == "[0.5, 50.0]"
+
+
+def test_a_deleted_experiment_is_restored(run_dag, passes, client):
+    experiment = client.get_experiment_by_name("Possum_tails")
+    client.delete_experiment(experiment.experiment_id)
+
+    run_dag("feature_eng")
+
+    assert client.get_experiment(experiment.experiment_id).lifecycle_stage == "active"

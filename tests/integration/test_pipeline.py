@@ -1,0 +1,212 @@
+"""What two passes through the pipeline leave, seen with plain clients of S3 and MLflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import RepeatedKFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from include import config
+
+MODEL = "Reg_RidgeCV_possums"
+POSSUMS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")
+USED = ["site", "Pop", "sex", "age", "hdlngth", "skullw", "totlngth", "footlgth", "taill"]
+COMPLETE = POSSUMS[USED].dropna()
+
+
+@pytest.fixture(scope="module")
+def experiment(client, passes):
+    return client.get_experiment_by_name("Possum_tails")
+
+
+@pytest.fixture(scope="module")
+def runs(client, experiment):
+    """The runs of both passes by name, the newest first."""
+    found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+    return {name: [run for run in found if run.info.run_name == name] for name in ("Scaler", "RidgeCV", "Predictions")}
+
+
+@pytest.fixture(scope="module")
+def versions(client, passes):
+    return {number: client.get_model_version(MODEL, number) for number in ("1", "2")}
+
+
+def test_the_buckets_are_there(s3, passes):
+    assert {"data", "mlflowdatapossums", "localxcom"} <= {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+
+
+def test_the_experiment_keeps_its_files_in_our_bucket(experiment):
+    assert experiment.artifact_location.startswith("s3://mlflowdatapossums")
+
+
+def test_the_saved_features_are_scaled_and_hold_the_target(read_csv, passes):
+    saved = read_csv("possum.csv")
+
+    assert saved["taill"].tolist() == COMPLETE["taill"].tolist()
+    features = saved.drop(columns="taill")
+    assert "case" not in features
+    assert np.allclose(features.mean(), 0)
+    assert np.allclose(features.std(ddof=0), 1)
+    lengths = COMPLETE["totlngth"]
+    assert np.allclose(features["totlngth"], (lengths - lengths.mean()) / lengths.std(ddof=0))
+
+
+def test_each_pass_leaves_one_run_of_each_kind(runs):
+    assert {name: len(found) for name, found in runs.items()} == {"Scaler": 2, "RidgeCV": 2, "Predictions": 2}
+    for name in runs:
+        assert [run.info.status for run in runs[name]] == ["FINISHED", "FINISHED"]
+
+
+def test_the_runs_of_a_pass_are_findable_together(client, experiment, passes):
+    together = f"tags.pipeline_run = '{passes[0]['feature_eng'].run_id}'"
+
+    found = client.search_runs([experiment.experiment_id], together)
+
+    assert sorted(run.info.run_name for run in found) == ["Predictions", "RidgeCV", "Scaler"]
+
+
+def test_the_features_run_says_what_was_learnt_from_what(runs):
+    run = runs["Scaler"][0]
+
+    assert run.data.params["categorical_columns"] == "site, Pop, sex"
+    assert run.data.params["rows"] == "101"
+    assert run.data.metrics["mean_totlngth"] == pytest.approx(COMPLETE["totlngth"].mean())
+    assert run.data.metrics["scale_totlngth"] == pytest.approx(COMPLETE["totlngth"].std(ddof=0))
+    data = run.inputs.dataset_inputs[0].dataset
+    assert json.loads(data.source)["uri"].endswith("include/possum.csv")
+    assert json.loads(data.profile)["num_rows"] == 101
+
+
+def test_the_metrics_are_those_of_scikit_learn_alone(runs):
+    encoded = pd.get_dummies(COMPLETE, columns=["site", "Pop", "sex"], dtype=float)
+    model = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-3, 1, num=30)))
+    folds = RepeatedKFold(n_splits=5, n_repeats=10, random_state=1995)
+    scoring = {"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"}
+
+    for prefix, judged in (("cv", model), ("baseline", DummyRegressor())):
+        scores = cross_validate(judged, encoded.drop(columns="taill"), encoded["taill"], cv=folds, scoring=scoring)
+        for name in scoring:
+            expected = np.abs(scores[f"test_{name}"]) if name != "r2" else scores["test_r2"]
+            assert runs["RidgeCV"][0].data.metrics[f"{prefix}_{name}"] == pytest.approx(expected.mean(), abs=1e-6)
+            assert runs["RidgeCV"][0].data.metrics[f"{prefix}_{name}_std"] == pytest.approx(expected.std(ddof=1), abs=1e-6)
+
+
+def test_the_training_run_tells_its_lineage(runs, passes):
+    run = runs["RidgeCV"][0]
+
+    assert run.data.tags["features_run"] == runs["Scaler"][0].info.run_id
+    assert passes[1]["feature_eng"].run_id in run.data.tags["dataset_event"]
+    assert run.data.tags["airflow_run_id"] == passes[1]["train"].run_id
+    data = run.inputs.dataset_inputs[0]
+    assert json.loads(data.dataset.source)["uri"].startswith("s3://localxcom/")
+    assert data.dataset.digest
+
+
+def test_the_training_run_holds_tables_and_plots(as_outsider, client, runs):
+    run_id = runs["RidgeCV"][0].info.run_id
+
+    assert {file.path for file in client.list_artifacts(run_id)} >= {"coefficients.csv", "out_of_fold_predictions.csv"}
+    assert {file.path for file in client.list_artifacts(run_id, "plots")} == {
+        "plots/coefficients.png",
+        "plots/out_of_fold.png",
+        "plots/possum_tails.png",
+    }
+
+
+def test_the_logged_model_says_what_it_takes_and_needs(as_outsider, versions):
+    info = mlflow.models.get_model_info(f"models:/{MODEL}/2")
+    folder = mlflow.artifacts.download_artifacts(f"models:/{MODEL}/2")
+    lines = open(f"{folder}/requirements.txt").read().split()
+
+    assert info.signature.inputs.input_names()[-1] == "footlgth"
+    assert info.saved_input_example_info
+    assert all("==" in line for line in lines)
+    assert {"boto3", "mlflow-skinny", "pandas", "pyarrow", "scikit-learn"} <= {line.split("==")[0] for line in lines}
+    assert "mlflow" not in {line.split("==")[0] for line in lines}
+
+
+def test_the_newer_version_is_in_staging_and_champion(client, versions):
+    assert [versions[number].current_stage for number in ("1", "2")] == ["Archived", "Staging"]
+    assert versions["2"].aliases == ["champion"]  # a tie goes to the newer one
+    assert versions["1"].aliases == []
+    assert versions["1"].tags["promotion"].startswith("champion: the first model")
+    assert "within" in versions["2"].tags["promotion"]
+    assert client.get_registered_model(MODEL).tags == {"model_type": "regression", "data": "possum"}
+
+
+def test_the_version_reads_as_a_model_card(versions, runs):
+    card = versions["2"].description
+
+    assert f"{runs['RidgeCV'][0].data.metrics['cv_rmse']:.2f}" in card
+    for words in ("101 animals", "footlgth", "always the mean", "RMSE (cm)", "Intended use", "104 mountain brushtail possums"):
+        assert words in card
+    assert versions["2"].run_id == runs["RidgeCV"][0].info.run_id
+
+
+@pytest.mark.parametrize("uri", [f"models:/{MODEL}/Staging", f"models:/{MODEL}@champion", f"models:/{MODEL}/1"])
+def test_any_client_loads_the_registered_model(uri, outside, passes):
+    program = f"import mlflow; print(mlflow.pyfunc.load_model({uri!r}).metadata.run_id)"
+
+    loaded = subprocess.run([sys.executable, "-c", program], env=outside, capture_output=True, text=True)
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert len(loaded.stdout.strip()) == 32
+
+
+def test_a_client_with_access_to_mlflow_alone_loads_model_and_transformer(stack, versions):
+    tags = versions["2"].tags
+    program = f"""
+import mlflow
+print(type(mlflow.sklearn.load_model({tags["transformer"]!r})).__name__)
+print(type(mlflow.sklearn.load_model({tags["model"]!r})).__name__)
+"""
+    environment = {"MLFLOW_TRACKING_URI": stack.url("mlflow"), "AWS_EC2_METADATA_DISABLED": "true"}
+
+    loaded = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    assert loaded.stdout.split() == ["Pipeline", "RidgeCV"], loaded.stderr
+
+
+def test_the_predictions_are_those_of_the_model_for_each_animal(read_csv, as_outsider, versions):
+    saved = read_csv("possum_tail_length.csv").set_index("case")
+    transformer = mlflow.sklearn.load_model(versions["2"].tags["transformer"])
+    model = mlflow.sklearn.load_model(versions["2"].tags["model"])
+
+    expected = model.predict(transformer.transform(COMPLETE.drop(columns="taill")))
+
+    assert saved.index.tolist() == COMPLETE.index.tolist()
+    assert saved["true"].tolist() == COMPLETE["taill"].tolist()
+    assert np.allclose(saved["predicted"], expected)
+
+
+def test_the_plots_are_on_disk_and_in_mlflow(as_outsider, client, runs, tmp_path):
+    logged = client.download_artifacts(runs["RidgeCV"][0].info.run_id, "plots/possum_tails.png", tmp_path)
+
+    for plot in (config.PLOTS / "possum_tails.png", config.PLOTS / "out_of_fold.png", logged):
+        pixels = image.imread(plot)
+        assert pixels.shape[0] > 400
+        assert pixels.std() > 0.1  # not an empty page
+
+
+def test_the_predictions_run_says_what_predicted_and_how_well(runs):
+    run, trained = runs["Predictions"][0], runs["RidgeCV"][0]
+
+    assert run.data.tags["model_name"] == MODEL
+    assert run.data.tags["model_version"] == "2"
+    assert run.data.tags["model_aliases"] == "champion"
+    assert run.data.tags["training_run"] == trained.info.run_id
+    assert run.data.metrics["in_sample_rmse"] == pytest.approx(trained.data.metrics["training_root_mean_squared_error"])
+    assert run.data.metrics["in_sample_rmse"] < trained.data.metrics["cv_rmse"]
+    assert run.data.metrics["drifted_features"] == 0
+    assert run.data.metrics["drift_max"] == 0
