@@ -4,44 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from airflow.hooks.base import BaseHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from include import config
+from include.errors import ConfigurationError
 from include.operators.mlflow_client import MLflowClientHook
 
 
 def mlflow_variables(
     mlflow_conn_id: str = config.MLFLOW_CONNECTION, aws_conn_id: str = config.AWS_CONNECTION
-) -> dict[str, str]:
+) -> dict[str, str | None]:
     """The environment variables that give MLflow's library the tracking server of one connection and the S3 store of
-    the other: what MLflowBaseHook sets, with the port and without the login where there is none.
+    the other: what MLflowBaseHook sets, with the port and without the login where there is none. None stands for what
+    must not be set, since a login or a store from elsewhere would get in the connections' way.
     """
     connection = BaseHook.get_connection(mlflow_conn_id)
-    variables = {
-        "MLFLOW_TRACKING_URI": MLflowClientHook(mlflow_conn_id=mlflow_conn_id).address,
+    address = MLflowClientHook(mlflow_conn_id=mlflow_conn_id).address
+    login, password = connection.login, connection.password or ""
+    variables: dict[str, str | None] = {
+        "MLFLOW_TRACKING_URI": address,
+        "MLFLOW_TRACKING_TOKEN": None,
+        "MLFLOW_TRACKING_USERNAME": None,
+        "MLFLOW_TRACKING_PASSWORD": None,
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would be this process's address, not the user's
     }
-    login, password = connection.login, connection.password
-    if "cloud.databricks.com" in (connection.host or ""):
-        variables |= {"DATABRICKS_HOST": variables["MLFLOW_TRACKING_URI"], "DATABRICKS_TOKEN": password or ""}
-        variables["MLFLOW_TRACKING_URI"] = "databricks"
+    if "cloud.databricks.com" in address:
+        variables |= {"MLFLOW_TRACKING_URI": "databricks", "DATABRICKS_HOST": address, "DATABRICKS_TOKEN": password}
     elif login == "token":
-        variables["MLFLOW_TRACKING_TOKEN"] = password or ""
+        variables["MLFLOW_TRACKING_TOKEN"] = password
     elif login:
-        variables |= {"MLFLOW_TRACKING_USERNAME": login, "MLFLOW_TRACKING_PASSWORD": password or ""}
+        variables |= {"MLFLOW_TRACKING_USERNAME": login, "MLFLOW_TRACKING_PASSWORD": password}
 
+    BaseHook.get_connection(aws_conn_id)  # without one, the hook would take whatever credentials this machine has
     s3 = S3Hook(aws_conn_id=aws_conn_id)
-    credentials = s3.get_credentials()
-    variables |= {"AWS_ACCESS_KEY_ID": credentials.access_key, "AWS_SECRET_ACCESS_KEY": credentials.secret_key}
-    optional = {
+    found = s3.get_session().get_credentials()
+    if found is None:
+        raise ConfigurationError(f"Connection {aws_conn_id!r} has no credentials. Give it a login and a password.")
+    credentials = found.get_frozen_credentials()
+    variables |= {
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_SESSION_TOKEN": credentials.token,
-        "AWS_DEFAULT_REGION": s3.conn_config.region_name,
         "MLFLOW_S3_ENDPOINT_URL": s3.conn_config.get_service_endpoint_url("s3"),
     }
-    return variables | {name: value for name, value in optional.items() if value}
+    if region := s3.conn_config.region_name:
+        variables["AWS_DEFAULT_REGION"] = region
+    return variables
 
 
 @contextlib.contextmanager
@@ -51,12 +62,16 @@ def mlflow_connected(
     """Lets MLflow's library work with Airflow's connections inside the block, and takes their secrets back after it."""
     variables = mlflow_variables(mlflow_conn_id, aws_conn_id)
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

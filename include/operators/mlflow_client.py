@@ -26,6 +26,14 @@ class MLflowClientHook(client.MLflowClientHook):
         session = super().get_conn(headers)
         session.mount("http://", adapter := _LimitedTime(max_retries=Retry(connect=2, read=0, backoff_factor=0.5)))
         session.mount("https://", adapter)
+        try:
+            requests.Request("GET", self.base_url).prepare()
+            session.get_adapter(self.base_url)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"Connection {self.mlflow_conn_id!r} doesn't have MLflow's address: {error}. "
+                "Give it one like http://mlflow:5000."
+            ) from None
         return session
 
     @property
@@ -37,24 +45,27 @@ class MLflowClientHook(client.MLflowClientHook):
     def run(self, endpoint: str | None = None, *args: Any, **kwargs: Any) -> requests.Response:
         """Returns MLflow's answer, which may be an error of its API, like 404 for what isn't there.
 
-        Raises ConfigurationError where the login is refused or something other than MLflow answers, and HTTPError for
-        what may pass.
+        Raises ConfigurationError where the connection has no address, the login is refused or something other than
+        MLflow answers, and HTTPError for what may pass.
         """
         response = super().run(endpoint, *args, **kwargs)
         if response.status_code in (401, 403):
             raise ConfigurationError(
                 f"MLflow at {self.base_url} refuses the login of connection {self.mlflow_conn_id!r} "
-                f"(status {response.status_code}): {response.text[:200].strip()}"
+                f"(status {response.status_code}): {response.text[:200].strip()}. Correct login and password. "
+                "If it is the host that MLflow refuses, start it with this one among its --allowed-hosts."
             )
         if response.status_code >= 500 or response.status_code == 429:
             response.raise_for_status()
         try:
-            response.json()
+            answer = response.json()
         except requests.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict) or not (response.ok or "error_code" in answer):
             raise ConfigurationError(
                 f"What answers at {self.base_url} is not MLflow: /{endpoint} gives status {response.status_code} and "
                 f"{response.text[:60]!r}. Correct host and port of connection {self.mlflow_conn_id!r}."
-            ) from None
+            )
         return response
 
     def call(self, endpoint: str, absent_is_none: bool = False, **parameters: Any) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow.hooks.base import BaseHook
 from airflow.providers.amazon.aws.operators import s3
 from airflow.utils.context import Context
 
@@ -13,4 +14,6 @@ class S3CreateBucketOperator(s3.S3CreateBucketOperator):
 
     @fail_for_good()
     def execute(self, context: Context) -> None:
+        if self.aws_conn_id:  # one that isn't there would silently mean whatever credentials this machine has
+            BaseHook.get_connection(self.aws_conn_id)
         super().execute(context)

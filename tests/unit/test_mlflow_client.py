@@ -1,0 +1,219 @@
+"""The hook against a web server that answers as MLflow does, or as it shouldn't."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+
+import pytest
+import requests
+from web_server import Server
+
+from include.errors import ConfigurationError
+from include.failures import is_permanent
+from include.operators import mlflow_client
+from include.operators.mlflow_client import MLflowClientHook
+
+
+@pytest.fixture
+def hook(server, connect):
+    connect("mlflow_default", conn_type="http", host=server.url)
+    return MLflowClientHook("GET")
+
+
+def problem(code: str, message: str = "as MLflow says it") -> str:
+    return json.dumps({"error_code": code, "message": message})
+
+
+def test_an_answer(hook, server):
+    server.answer = 200, '{"experiment": {"name": "a"}}'
+
+    assert hook.call("experiments/get-by-name", experiment_name="a & b") == {"experiment": {"name": "a"}}
+    assert server.requests[0].path == "/api/2.0/mlflow/experiments/get-by-name?experiment_name=a+%26+b"
+
+
+def test_what_is_posted(hook, server):
+    MLflowClientHook("POST").call("experiments/create", name="a", artifact_location="s3://b")
+
+    assert server.requests[0].command == "POST"
+    assert json.loads(server.requests[0].body) == {"name": "a", "artifact_location": "s3://b"}
+
+
+def test_what_is_not_there_is_none_if_asked_for(hook, server):
+    server.answer = 404, problem("RESOURCE_DOES_NOT_EXIST")
+
+    assert hook.call("registered-models/get", absent_is_none=True, name="a") is None
+    with pytest.raises(requests.HTTPError, match="MLflow: as MLflow says it") as error:
+        hook.call("registered-models/get", name="a")
+    assert is_permanent(error.value)
+
+
+def test_other_errors_are_errors(hook, server):
+    server.answer = 400, problem("INVALID_PARAMETER_VALUE", "no such name")
+
+    with pytest.raises(requests.HTTPError, match="MLflow: no such name") as error:
+        hook.call("registered-models/get", absent_is_none=True, name="")
+    assert is_permanent(error.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_login(status, hook, server):
+    server.answer = status, "You are not authenticated."
+
+    with pytest.raises(ConfigurationError) as error:
+        hook.call("experiments/search")
+
+    for words in [
+        server.url,
+        "'mlflow_default'",
+        str(status),
+        "You are not authenticated",
+        "Correct login and password",
+    ]:
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_can_pass(status, hook, server):
+    server.answer = status, "<html>try later</html>"
+
+    with pytest.raises(requests.HTTPError, match=str(status)) as error:
+        hook.call("experiments/search")
+
+    assert not is_permanent(error.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, "<html>Welcome to nginx!</html>"),
+        (404, "<html>Not found</html>"),
+        (200, ""),
+        (200, '["another", "service"]'),
+        (404, '{"detail": "Not Found"}'),
+        (405, "null"),
+    ],
+    ids=["a page", "no page", "nothing", "a list", "another API", "null"],
+)
+def test_what_is_not_mlflow(answer, hook, server):
+    server.answer = answer
+
+    with pytest.raises(ConfigurationError) as error:
+        hook.call("experiments/search", absent_is_none=True)
+
+    for words in [
+        f"{server.url} is not MLflow",
+        str(answer[0]),
+        "Correct host and port of connection 'mlflow_default'",
+    ]:
+        assert words in str(error.value)
+
+
+def test_a_page_to_log_in_is_not_mlflow(hook, server):
+    def answer(request):
+        if request.path == "/login":
+            return 200, "<html>Log in</html>"
+        request.send_response(302)
+        request.send_header("Location", "/login")
+        request.end_headers()
+        raise ConnectionAbortedError
+
+    server.answer = answer
+
+    with pytest.raises(ConfigurationError, match="is not MLflow"):
+        hook.call("experiments/search")
+
+
+def test_a_server_that_does_not_answer(hook, server, monkeypatch):
+    monkeypatch.setattr(mlflow_client, "TIMEOUT", (0.5, 0.2))
+    server.answer = lambda _: time.sleep(1) or (200, "{}")
+    began = time.monotonic()
+
+    with pytest.raises(requests.RequestException, match="timed out") as error:
+        hook.call("experiments/search")
+
+    assert time.monotonic() - began < 0.9
+    assert not is_permanent(error.value)
+    assert len(server.requests) == 1
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
+
+
+def test_a_server_that_does_not_listen(connect, free_port):
+    connect("mlflow_default", conn_type="http", host="http://127.0.0.1", port=free_port)
+
+    with pytest.raises(requests.ConnectionError, match=f"port={free_port}") as error:
+        MLflowClientHook("GET").call("experiments/search")
+
+    assert not is_permanent(error.value)
+
+
+def test_a_server_that_is_just_starting_is_asked_again(connect, free_port):
+    connect("mlflow_default", conn_type="http", host="http://127.0.0.1", port=free_port)
+    starting = threading.Timer(0.2, lambda: Server(free_port).handle_request())
+    starting.start()
+
+    assert MLflowClientHook("GET").call("experiments/search") == {}
+    starting.join()
+
+
+def test_every_session_has_time_limits(hook, server, monkeypatch):
+    # also one that a caller uses directly
+    monkeypatch.setattr(mlflow_client, "TIMEOUT", (0.5, 0.2))
+    server.answer = lambda _: time.sleep(1) or (200, "{}")
+
+    with pytest.raises(requests.RequestException, match="timed out"):
+        hook.get_conn().get(server.url)
+
+
+def test_a_login(server, connect):
+    connect("mlflow_default", conn_type="http", host=server.url, login="me", password="secret: ü")
+
+    MLflowClientHook("GET").call("experiments/search")
+
+    kind, _, login = server.requests[0].headers["Authorization"].partition(" ")
+    assert (kind, base64.b64decode(login).decode("latin-1")) == ("Basic", "me:secret: ü")
+
+
+def test_a_token(server, connect):
+    connect("mlflow_default", conn_type="http", host=server.url, login="token", password="secret")
+
+    MLflowClientHook("GET").call("experiments/search")
+
+    assert server.requests[0].headers["Authorization"] == "Bearer secret"
+
+
+def test_no_login(hook, server):
+    hook.call("experiments/search")
+
+    assert "Authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"host": "htp://mlflow"}, {"host": "http://my mlflow"}, {"host": "http://mlflow", "port": 99999}],
+    ids=["no host", "no such protocol", "a space", "no such port"],
+)
+def test_a_connection_without_an_address(fields, connect):
+    connect("mlflow_default", conn_type="http", **fields)
+
+    with pytest.raises(ConfigurationError, match=r"'mlflow_default' doesn't have MLflow's address.*http://mlflow:5000"):
+        MLflowClientHook("GET").call("experiments/search")
+
+
+def test_no_secret_in_the_log(server, connect, caplog):
+    connect("mlflow_default", conn_type="http", host=server.url, login="me", password="open sesame")
+
+    with caplog.at_level("DEBUG"):
+        MLflowClientHook("GET").call("experiments/search")
+
+    assert "experiments/search" in caplog.text
+    assert "sesame" not in caplog.text
