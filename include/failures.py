@@ -11,7 +11,15 @@ from botocore.exceptions import ClientError, NoCredentialsError, ParamValidation
 from include.errors import ConfigurationError, DataError
 
 PASSING = {408, 425, 429}  # HTTP statuses of the 4xx that ask to try again later
-PASSING_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+PASSING_CODES = {  # S3's
+    "BucketAlreadyOwnedByYou",  # someone else was a moment faster
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 PERMANENT = (
     DataError,
     ConfigurationError,
