@@ -20,7 +20,7 @@ def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, f
             f"**{run_name}** predicts the {config.TARGET_LABEL} of one {row} in {unit}.",
             f"It is a `{tags['model_class']}`{chosen}.",
             "",
-            f"**Data:** {params['rows']} {row}s without gaps from {config.DATA_FILE}. "
+            f"**Data:** {params['rows']} {row}s without gaps from {params['data_file']}. "
             f"**Features:** {params['features']}; scaled by the transformer in the tag `transformer`.",
             "",
             f"| on {row}s it has not seen | this model | always the mean |",

@@ -54,9 +54,11 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
         tags=lineage,
         description="Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1.",
     ) as run:
-        log_data(rows, f"include/{context['params']['data_file']}", "complete rows", "feature engineering")
+        data_file = context["params"]["data_file"]
+        log_data(rows, f"include/{data_file}", "complete rows", "feature engineering")
         mlflow.log_params(
             {
+                "data_file": data_file,
                 "categorical_columns": ", ".join(labels),
                 "numeric_columns": ", ".join(raw.columns.drop(labels)),
                 "features": ", ".join(learnt.index),

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from include import config
+from include.model_card import model_card
+
+METRICS = {
+    f"{of}_{name}": value
+    for of, values in {"cv": (1.234, 0.991, 0.567), "baseline": (1.961, 1.502, -0.019)}.items()
+    for name, value in zip(("rmse", "mae", "r2"), values, strict=True)
+} | {"cv_rmse_std": 0.211, "cv_mae_std": 0.149, "cv_r2_std": 0.178}
+PARAMS = {"rows": "101", "features": "age, sex_f", "data_file": "mine.csv"}
+TAGS = {"model_class": "sklearn.linear_model.RidgeCV", "evaluation": "5-fold cross-validation on 101 rows"}
+
+
+def test_the_card():
+    card = model_card("RidgeCV", PARAMS, METRICS | {"alpha": 4.5203}, TAGS)
+
+    assert (
+        card
+        == f"""**RidgeCV** predicts the tail length of one animal in cm.
+It is a `sklearn.linear_model.RidgeCV`, alpha 4.52.
+
+**Data:** 101 animals without gaps from mine.csv. **Features:** age, sex_f; scaled by the transformer in the tag \
+`transformer`.
+
+| on animals it has not seen | this model | always the mean |
+|---|---|---|
+| RMSE (cm) | 1.23 ± 0.21 | 1.96 |
+| MAE (cm) | 0.99 ± 0.15 | 1.50 |
+| R² | 0.57 ± 0.18 | -0.02 |
+
+5-fold cross-validation on 101 rows; ± is the standard deviation over the folds.
+
+**Intended use:** {config.INTENDED_USE}
+
+**Limits:** {config.LIMITS}"""
+    )
+
+
+def test_without_an_alpha():
+    assert "alpha" not in model_card("Forest", PARAMS, METRICS, TAGS)
+
+
+def test_what_is_missing_is_an_error():
+    with pytest.raises(KeyError, match="baseline_rmse"):
+        model_card("RidgeCV", PARAMS, {name: value for name, value in METRICS.items() if "baseline" not in name}, TAGS)
