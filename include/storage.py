@@ -7,7 +7,7 @@ from astro.files import File
 
 
 class CSVFile(File):
-    """A CSV file that `aql.export_file` writes with Arrow: seven times faster than pandas, digit for digit the same."""
+    """A CSV file that `aql.export_file` writes with Arrow: seven times faster than pandas, value for value the same."""
 
     def create_from_dataframe(self, df: pd.DataFrame, store_as_dataframe: bool = True) -> None:
         import pyarrow as pa
