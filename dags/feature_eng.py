@@ -19,6 +19,7 @@ from astro import sql as aql
 from include import config
 from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS
 from include.failures import fail_for_good
+from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
 from include.storage import CSVFile
 
@@ -64,7 +65,7 @@ def prepare_mlflow_experiment(buckets):
     create, experiment_id = create_experiment(), get_current_experiment_id()
     buckets >> create  # its artifacts go there
     check_if_experiment_exists(experiments) >> [create, experiment_exists(experiments)] >> experiment_id
-    return experiment_id
+    return linked(experiment_id, ExperimentLink())
 
 
 @aql.dataframe
@@ -102,7 +103,7 @@ def feature_eng():
     rows = extract_data()
     features = build_features(rows, prepare_mlflow_experiment(buckets))
     buckets >> rows
-    aql.export_file(
+    saved = aql.export_file(
         task_id="save_data_to_s3",
         input_data=features,
         output_file=CSVFile(f"s3://{config.DATA_BUCKET}/{config.FEATURES_FILE}", conn_id=config.AWS_CONNECTION),
@@ -110,6 +111,8 @@ def feature_eng():
         outlets=[FEATURES],
         post_execute=announce,
     )
+    linked(features, RunLink())
+    linked(saved, ObjectLink())
 
 
 feature_eng()

@@ -18,6 +18,7 @@ from astro import sql as aql
 from include import config, handover
 from include.dag_defaults import DAG_DEFAULTS
 from include.failures import fail_for_good
+from include.operators.links import ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
 from include.storage import CSVFile
 
@@ -83,15 +84,16 @@ def predict():
     )
     add_line_to_file(run_id) >> run_prediction
     predictions = list_to_dataframe(run_prediction.output, target)
-    plot_predictions(predictions, run_id)
-    compare_with_training(predictions, features, run_id)
-    aql.export_file(
+    linked(plot_predictions(predictions, run_id), RunLink())
+    linked(compare_with_training(predictions, features, run_id), RunLink())
+    saved = aql.export_file(
         task_id="save_predictions",
         input_data=predictions,
         output_file=CSVFile(f"s3://{config.DATA_BUCKET}/{config.PREDICTIONS_FILE}", conn_id=config.AWS_CONNECTION),
         if_exists="replace",
         outlets=[],
     )
+    linked(saved, ObjectLink())
 
 
 predict()

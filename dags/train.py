@@ -19,6 +19,7 @@ from astro import sql as aql
 
 from include import config, handover
 from include.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS
+from include.operators.links import RunLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
     CreateRegisteredModelOperator,
@@ -115,6 +116,7 @@ def train():
         hyper_parameters=fetch_hyper_parameters(),
         run_name=config.MODEL_CLASS.rpartition(".")[2],
     )
+    linked(model, RunLink())
     register_model(model) >> choose_champion(feature_df, model["run_id"], config.TARGET)
 
 

@@ -14,6 +14,7 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from include import config
+from include.operators.links import ExperimentLink, ObjectLink, RunLink, VersionLink
 
 # What the tasks import beside the DAG files.
 IN_TASKS = ("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction")
@@ -47,3 +48,4 @@ def preload() -> None:
 class PipelinePlugin(AirflowPlugin):
     name = "pipeline"
     listeners = [sys.modules[__name__]]
+    operator_extra_links = [RunLink(), ExperimentLink(), VersionLink(), ObjectLink()]

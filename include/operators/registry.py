@@ -7,6 +7,7 @@ from typing import Any
 from mlflow_provider.operators import registry
 
 from include.failures import fail_for_good
+from include.operators.links import VersionLink
 from include.operators.mlflow_client import MLflowClientHook
 
 registry.MLflowClientHook = MLflowClientHook  # the operators look their hook up there
@@ -24,6 +25,8 @@ class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
 class CreateModelVersionOperator(registry.CreateModelVersionOperator):
     """Makes a version of a run's model. A run that has one already gets no second."""
 
+    operator_extra_links = (VersionLink(),)
+
     @fail_for_good()
     def execute(self, context: dict[str, Any]) -> Any:
         hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
@@ -37,5 +40,7 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
 
 class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOperator):
     """Moves a version to a stage."""
+
+    operator_extra_links = (VersionLink(),)
 
     execute = fail_for_good()(registry.TransitionModelVersionStageOperator.execute)

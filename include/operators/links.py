@@ -1,0 +1,82 @@
+"""Buttons in the Airflow UI that lead to what a task has made in MLflow or in S3."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from airflow.models import BaseOperator, BaseOperatorLink, XCom
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.models.xcom_arg import XComArg
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from botocore.config import Config
+
+from include import config
+from include.operators.mlflow_client import MLflowClientHook
+
+AN_HOUR = 3600
+
+
+def mlflow_page(path: str) -> str:
+    """The address of a page of the MLflow UI, as the user's browser finds it."""
+    address = os.environ.get("MLFLOW_UI_URL") or MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address
+    return f"{address.rstrip('/')}/#/{path}"
+
+
+class _Link(BaseOperatorLink):
+    """Leads to what a task has returned, or pushed as `key`."""
+
+    key = "return_value"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        value = XCom.get_value(ti_key=ti_key, key=self.key)
+        return self.address(value) if value else ""
+
+    def address(self, value: Any) -> str:
+        raise NotImplementedError
+
+
+class RunLink(_Link):
+    name = "MLflow run"
+    key = "mlflow_run_id"
+
+    def address(self, value: str) -> str:
+        return mlflow_page(f"runs/{value}")
+
+
+class ExperimentLink(_Link):
+    name = "MLflow experiment"
+
+    def address(self, value: str) -> str:
+        return mlflow_page(f"experiments/{value}")
+
+
+class VersionLink(_Link):
+    name = "Model version"
+
+    def address(self, value: dict[str, Any]) -> str:
+        version = value["model_version"]
+        return mlflow_page(f"models/{version['name']}/versions/{version['version']}")
+
+
+class ObjectLink(_Link):
+    """Downloads the object, without a login, within an hour after the page was shown."""
+
+    name = "S3 object"
+
+    def address(self, value: Any) -> str:
+        hook = S3Hook(config.AWS_CONNECTION)
+        bucket, key = hook.parse_s3_url(value.path)
+        client = hook.get_session().client(
+            "s3",
+            endpoint_url=os.environ.get("S3_PUBLIC_URL") or hook.conn_config.get_service_endpoint_url("s3"),
+            config=Config(signature_version="s3v4"),
+        )
+        return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=AN_HOUR)
+
+
+def linked(task: XComArg, link: BaseOperatorLink) -> XComArg:
+    """Gives a task this button."""
+    for operator, _ in task.iter_references():
+        operator.operator_extra_links = (link,)
+    return task

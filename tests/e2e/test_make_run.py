@@ -1,0 +1,139 @@
+"""What the README promises to someone who has just cloned the project: `make run`, again, and `make stop`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+stack = pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Clone:
+    """A fresh clone in an empty folder, with ports of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = {name: str(stack.free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT")}
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+
+    def make(self, target: str) -> subprocess.CompletedProcess:
+        foreign = ("AIRFLOW", "AWS_", "MLFLOW_", "PYTHONPATH", "VIRTUAL_ENV")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | self.ports
+        return subprocess.run(
+            ["make", target], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        def is_ours(process: psutil.Process) -> bool:
+            try:
+                return str(self.folder) in " ".join([process.cwd(), *process.cmdline()])
+            except psutil.Error:
+                return False
+
+        return [process for process in psutil.process_iter() if is_ours(process)]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    clone = Clone(tmp_path_factory.mktemp("fresh clone"))
+    yield clone
+    clone.make("stop")
+
+
+@pytest.fixture(scope="module")
+def runs(clone):
+    """Two times `make run`, one after the other."""
+    return [clone.make("run"), clone.make("run")]
+
+
+def test_it_ends_well(runs):
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stdout + runs[0].stderr + runs[1].stdout
+
+
+def test_it_says_what_it_does(runs):
+    first, second = (run.stdout for run in runs)
+
+    for words in ("installing airflow", "starting postgres, s3, mlflow", "feature_eng", "train", "predict"):
+        assert words in first
+    assert "installing" not in second
+    assert "starting" not in second  # the stack is up
+
+
+def test_the_summary_is_true(runs, clone):
+    mlflow = f"http://127.0.0.1:{clone.ports['MLFLOW_PORT']}/api/2.0/mlflow"
+    for number, run in enumerate(runs, start=1):
+        assert f"Reg_RidgeCV_possums, version {number}, stage Staging, alias champion" in run.stdout
+    name = {"name": "Reg_RidgeCV_possums", "alias": "champion"}
+    version = requests.get(f"{mlflow}/registered-models/alias", params=name, timeout=30).json()["model_version"]
+    data = requests.get(f"{mlflow}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
+    rmse = next(metric["value"] for metric in data["metrics"] if metric["key"] == "cv_rmse")
+    assert version["version"] == "2"
+    assert f"RMSE {rmse:.2f}" in runs[1].stdout
+    for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT"):
+        assert f"http://localhost:{clone.ports[name]}" in runs[1].stdout
+
+
+def test_train_and_predict_worked_for_the_run_that_triggered_them(runs, clone):
+    api = requests.Session()
+    api.auth = ("admin", "admin")
+    url = f"http://127.0.0.1:{clone.ports['AIRFLOW_PORT']}/api/v1"
+
+    events = api.get(f"{url}/datasets/events", timeout=60).json()["dataset_events"]
+
+    started = {event["source_run_id"]: [run["dag_id"] for run in event["created_dagruns"]] for event in events}
+    assert sorted(started.values()) == [["predict"], ["predict"], ["train"], ["train"]]
+    runs = {dag: api.get(f"{url}/dags/{dag}/dagRuns", timeout=60).json()["dag_runs"] for dag in ("train", "predict")}
+    assert all(run["run_id"].startswith("dataset_triggered") for found in runs.values() for run in found)
+
+
+def test_the_plot_is_there(runs, clone):
+    assert (clone.folder / "include" / "plots" / "possum_tails.png").stat().st_size > 10_000
+
+
+def test_status_says_what_is_up(runs, clone):
+    status = clone.make("status").stdout
+
+    assert re.findall(r"(\w+) +RUNNING", status) == ["postgres", "s3", "mlflow", "scheduler", "webserver", "triggerer"]
+
+
+def test_everything_listens_on_loopback_alone(runs, clone):
+    listening = [
+        connection.laddr.ip
+        for process in clone.processes()
+        for connection in process.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_no_secret_is_readable_by_others(runs, clone):
+    secrets = re.findall(r'"(\S{20,})"', (clone.folder / ".local" / "stack.json").read_text())
+    assert len(secrets) == 3
+    for process in clone.processes():
+        assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
+    for file in (clone.folder / ".local").rglob("*"):
+        if file.is_file() and file.stat().st_mode & 0o077 and file.stat().st_size < 10_000_000:
+            assert not any(secret.encode() in file.read_bytes() for secret in secrets), file
+
+
+def test_the_repository_stays_clean(runs, clone):
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone.folder, capture_output=True, text=True)
+
+    assert status.stdout == ""
+
+
+def test_stop_leaves_no_process(runs, clone):
+    assert clone.processes()
+
+    assert clone.make("stop").returncode == 0
+
+    assert clone.processes() == []
