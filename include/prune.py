@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pendulum
 from airflow.configuration import conf
 from airflow.models import XCom
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.utils import timezone
 from airflow.utils.db_cleanup import run_cleanup
 from airflow.utils.session import create_session
-from pendulum import DateTime
 
 log = logging.getLogger(__name__)
 
 
-def remove_old_xcoms(before: DateTime) -> None:
+def remove_old_xcoms(before: datetime) -> None:
     """Deletes XComs from before that time. A run started by hand then needs a newer run to work for, and says so."""
-    run_cleanup(clean_before_timestamp=before, table_names=["xcom"], confirm=False, skip_archive=True)
+    run_cleanup(
+        clean_before_timestamp=pendulum.instance(before), table_names=["xcom"], confirm=False, skip_archive=True
+    )
 
 
-def remove_unused_objects(before: DateTime) -> list[str]:
+def remove_unused_objects(before: datetime) -> list[str]:
     """Deletes objects written before that time that no XCom refers to. Returns their keys."""
     hook = S3Hook(conf.get("astro_sdk", "xcom_storage_conn_id"))
     bucket, prefix = hook.parse_s3_url(conf.get("astro_sdk", "xcom_storage_url").rstrip("/") + "/")
