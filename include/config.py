@@ -47,22 +47,25 @@ REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/e
 SEED = 1995
 TOLERANCE = 0.02  # of the champion's error: a new model that is worse by no more than this takes its place
 
-# --- Names in MLflow ---
+# --- Names in MLflow (.env may have another experiment) ---
 
-EXPERIMENT = "Possum_tails"
+EXPERIMENT = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Possum_tails")
 REGISTERED_MODEL = "Reg_RidgeCV_possums"
 MODEL_TAGS = {"model_type": "regression", "data": "possum"}
 STAGE = "Staging"
 INTENDED_USE = "Shows how Airflow and MLflow work together. Estimates a possum's tail length from other measurements."
 LIMITS = "104 mountain brushtail possums of one species, trapped at seven sites in Australia in the 1990s."
 
-# --- Names in S3 ---
+# --- Names in S3 (.env may have other buckets) ---
 
-DATA_BUCKET = "data"
-ARTIFACT_BUCKET = "mlflowdatapossums"
-XCOM_BUCKET = (
-    os.environ.get("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom").removeprefix("s3://").split("/")[0]
-)
+
+def _bucket(variable: str, default: str) -> str:
+    return os.environ.get(variable, default).removeprefix("s3://").split("/")[0]
+
+
+DATA_BUCKET = os.environ.get("DATA_BUCKET", "data")
+ARTIFACT_BUCKET = _bucket("MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflowdatapossums")
+XCOM_BUCKET = _bucket("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom")
 FEATURES_FILE = "possum.csv"
 PREDICTIONS_FILE = "possum_tail_length.csv"
 

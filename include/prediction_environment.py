@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import platform
@@ -18,7 +19,9 @@ from uv import find_uv_bin
 
 log = logging.getLogger(__name__)
 KEEP = 3  # environments, the most recently used
+NAME = "[0-9a-f]" * 16
 UNFINISHED = "unfinished-"
+SIZES = "sizes.json"
 
 
 def folder() -> Path:
@@ -41,29 +44,32 @@ def prediction_environment(requirements: str, rebuild: bool = False) -> Iterator
     python = environment / "bin" / "python"
     environment.parent.mkdir(parents=True, exist_ok=True)
     with environment.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel gives it back, however this process ends
+        fcntl.flock(lock, fcntl.LOCK_SH)  # the kernel gives it back, however this process ends
         if rebuild or not os.access(python, os.X_OK):
-            shutil.rmtree(environment, ignore_errors=True)
-            _build(environment, lines)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if rebuild or not os.access(python, os.X_OK):  # nobody else has built it meanwhile
+                shutil.rmtree(environment, ignore_errors=True)
+                _build(environment, lines)
+            fcntl.flock(lock, fcntl.LOCK_SH)
         os.utime(environment)
-        fcntl.flock(lock, fcntl.LOCK_SH)
         yield python
     _remove_old(environment.parent)
 
 
 def is_intact(python: Path) -> bool:
-    """Whether every file of the environment's packages is there in its full size."""
-    check = """if True:
-        import importlib.metadata, sys
-        for package in importlib.metadata.distributions():
-            for file in package.files or ():
-                if file.size is not None and file.locate().stat().st_size != file.size:
-                    sys.exit(f"{file} is not as it was installed")
-    """
+    """Whether every file of the environment is there in the size it was built with."""
+    environment = python.parent.parent
     try:
-        return subprocess.run([python, "-c", check], capture_output=True).returncode == 0
-    except OSError:
+        built = json.loads((environment / SIZES).read_text())
+    except (OSError, ValueError):
         return False
+    return built.items() <= _sizes(environment).items()
+
+
+def _sizes(environment: Path) -> dict[str, int]:
+    """The size of each file but the bytecode, which Python may write anew."""
+    files = (path for path in environment.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {str(path.relative_to(environment)): path.stat().st_size for path in files}
 
 
 def _build(environment: Path, lines: list[str]) -> None:
@@ -78,6 +84,7 @@ def _build(environment: Path, lines: list[str]) -> None:
         _run(uv, "venv", "-q", "--allow-existing", "--relocatable", "--python", sys.executable, unfinished)
         _run(uv, "pip", "install", "-q", "--compile-bytecode", "--python", unfinished / "bin" / "python",
              "-r", unfinished / "requirements.txt")  # fmt: skip
+        (unfinished / SIZES).write_text(json.dumps(_sizes(unfinished)))
         unfinished.rename(environment)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -90,10 +97,12 @@ def _run(*command: str | Path) -> None:
 
 
 def _remove_old(parent: Path) -> None:
-    """Keeps the `KEEP` most recently used environments, and those in use."""
-    environments = [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", UNFINISHED))]
-    for old in sorted(environments, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]:
-        with contextlib.suppress(BlockingIOError), old.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(old, ignore_errors=True)
-            log.info("Removed the environment %s, not used for long", old)
+    """Keeps the `KEEP` most recently used environments and those in use. What killed tasks left goes, too."""
+    with contextlib.suppress(FileNotFoundError):  # another task does the same at the moment
+        by_use = sorted(parent.glob(NAME), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in [*by_use[KEEP:], *parent.glob(UNFINISHED + NAME)]:
+            name = old.name.removeprefix(UNFINISHED)
+            with contextlib.suppress(BlockingIOError), (parent / f"{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old, ignore_errors=True)
+                log.info("Removed %s, not used for long", old)

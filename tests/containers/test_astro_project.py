@@ -1,0 +1,115 @@
+"""What makes this folder an Astro project, and a codespace."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from include.local_stack.install import ROOT
+
+
+@pytest.fixture
+def parse(tmp_path):
+    """Runs the test behind `astro dev parse` on a copy of the project, without any service."""
+    for folder in (".astro", "dags", "include", "plugins"):
+        ignored = shutil.ignore_patterns("__pycache__", "plots")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+
+    def run() -> subprocess.CompletedProcess:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        environment = plain | {
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": str(tmp_path),
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
+        return subprocess.run(
+            [*command, ".astro/test_dag_integrity_default.py"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    run.dags = tmp_path / "dags"
+    run.exceptions = tmp_path / ".astro" / "dag_integrity_exceptions.txt"
+    return run
+
+
+def test_parse_passes_without_any_service(parse):
+    done = parse()
+    assert done.returncode == 0, done.stdout
+
+
+def test_parse_finds_what_cannot_be_imported(parse):
+    (parse.dags / "broken.py").write_text("from airflow import DAG\nimport no_such_module\n")
+    done = parse()
+    assert done.returncode == 1
+    assert "dags/broken.py" in done.stdout
+    assert "no_such_module" in done.stdout
+    with parse.exceptions.open("a") as file:
+        file.write("dags/broken.py\n")
+    assert parse().returncode == 0
+
+
+def test_parse_lets_files_ask_for_variables_and_connections(parse):
+    (parse.dags / "asking.py").write_text(
+        "from airflow import DAG\n"
+        "from airflow.hooks.base import BaseHook\n"
+        "from airflow.models import Variable\n"
+        "host = BaseHook.get_connection('nowhere').host\n"
+        "DAG(Variable.get('name').replace(' ', '_'), tags=[Variable.get('tag', default_var='none')])\n"
+    )
+    done = parse()
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_project_has_a_name_that_works_as_a_host():
+    """The Astro CLI serves it as http://<name>.localhost:6563."""
+    name = yaml.safe_load((ROOT / ".astro" / "config.yaml").read_text())["project"]["name"]
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
+
+
+def test_packages():
+    assert (ROOT / "packages.txt").read_text().split() == ["git", "gcc", "python3-dev"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        *((path, True) for path in ("dags/train.py", "include/possum.csv", "plugins/pipeline.py", "requirements.txt")),
+        *((path, True) for path in ("tests/conftest.py", ".astro/test_dag_integrity_default.py", "pyproject.toml")),
+        *((path, False) for path in (".env", ".git/HEAD", ".venv/bin/python", ".local/stack.json", "logs/a.log")),
+        *((path, False) for path in ("include/plots/possum_tails.png", "include/__pycache__/a.pyc", ".ruff_cache/a")),
+    ],
+)
+def test_what_gets_into_the_image(path, kept):
+    """No secret, no state; but the tests, which `astro dev pytest` runs there."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    patterns = [line.removeprefix("**/") for line in lines if line and not line.startswith("#")]
+    parts = path.split("/")
+    starts = {"/".join(parts[:end]) for end in range(1, len(parts) + 1)} | set(parts)
+    assert any(fnmatch.fnmatch(start, pattern) for pattern in patterns for start in starts) is not kept
+
+
+def test_what_git_ignores_stays_out_of_the_image():
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if not line.startswith("#")}
+    left_out = {line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert {("py[co]" in name and "*.pyc") or name for name in ignored} <= left_out
+
+
+def test_codespaces():
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text()
+    settings = json.loads(re.sub(r"^\s*//.*", "", text, flags=re.MULTILINE))
+    assert settings["forwardPorts"] == [8080, 5000, 9000, 9001]
+    assert re.search(r":\S*\d", settings["image"])
+    (cli,) = [options for feature, options in settings["features"].items() if "astro-cli" in feature]
+    assert re.fullmatch(r"v1\.\d+\.\d+", cli["version"])  # version 2 does not start projects of Airflow 2

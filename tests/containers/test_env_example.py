@@ -1,0 +1,147 @@
+""".env_example means the same to all who read it, in containers and without."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from airflow.models import Connection
+from readers import docker_env_file, line_by_line
+
+from include.local_stack.install import ROOT
+
+TEXT = (ROOT / ".env_example").read_text()
+VARIABLES = line_by_line(TEXT)
+CONNECTIONS = {name for name in VARIABLES if name.startswith("AIRFLOW_CONN_")}
+
+
+def as_airflow_has_it(value: str) -> dict:
+    """A connection as Airflow's own parser reads a variable."""
+    connection = Connection.from_json(value)
+    return {name: getattr(connection, name) for name in ("conn_type", "host", "port", "login", "password")} | {
+        "extra": connection.extra_dejson
+    }
+
+
+def test_docker_reads_it_the_same():
+    assert docker_env_file(TEXT) == VARIABLES
+
+
+def test_compose_reads_it_the_same(services):
+    for name in ("scheduler", "webserver", "triggerer"):
+        assert VARIABLES.items() <= services[name]["environment"].items()
+
+
+@pytest.mark.parametrize("interpolate", [True, False])
+def test_dotenv_reads_it_the_same(interpolate):
+    dotenv = pytest.importorskip("dotenv", reason="python-dotenv comes with the stack without Docker")
+    assert dotenv.dotenv_values(stream=io.StringIO(TEXT), interpolate=interpolate) == VARIABLES
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES.items())
+def test_no_value_is_anything_special_to_any_reader(name, value):
+    """Quotes around it, a dollar, a comment behind it, blanks at its ends: there they differ."""
+    assert re.fullmatch(r"[A-Z][A-Z0-9_]*", name)
+    assert value
+    assert value == value.strip()
+    assert not re.search(r"""^["']|\$|\\|\s#""", value)
+
+
+def test_no_variable_stands_there_twice():
+    assert len(re.findall(r"^[A-Z]\w*=", TEXT, re.MULTILINE)) == len(VARIABLES)
+
+
+def test_every_line_is_explained():
+    """A comment stands above each variable, or above the block that it is in."""
+    for block in TEXT.split("\n\n"):
+        if re.search(r"^[A-Z]\w*=", block, re.MULTILINE):
+            above = TEXT[: TEXT.index(block)].rstrip().splitlines()
+            assert block.startswith("#") or above[-1].startswith("# ---"), block
+
+
+def test_the_connections_are_those_of_the_code():
+    from include import config
+
+    assert {f"AIRFLOW_CONN_{config.MLFLOW_CONNECTION.upper()}", f"AIRFLOW_CONN_{config.AWS_CONNECTION.upper()}"} == (
+        CONNECTIONS
+    )
+    assert VARIABLES["AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID"] == config.AWS_CONNECTION
+
+
+def test_airflow_accepts_the_connections():
+    assert as_airflow_has_it(VARIABLES["AIRFLOW_CONN_MLFLOW_DEFAULT"]) == {
+        "conn_type": "http",
+        "host": "http://mlflow:5000",
+        "port": None,
+        "login": None,
+        "password": None,
+        "extra": {},
+    }
+    s3 = as_airflow_has_it(VARIABLES["AIRFLOW_CONN_AWS_CONN"])
+    assert (s3["conn_type"], s3["login"], s3["password"]) == ("aws", "minioadmin", "minioadmin")
+    assert s3["extra"]["endpoint_url"] == "http://minio:9000"
+
+
+def test_connections_are_the_same_everywhere(services):
+    """Containers, `astro dev pytest` and the plain readers; the addresses of the stack without Docker apart."""
+    for name in CONNECTIONS:
+        connection = as_airflow_has_it(VARIABLES[name])
+        assert as_airflow_has_it(services["scheduler"]["environment"][name]) == connection
+        assert as_airflow_has_it(docker_env_file(TEXT)[name]) == connection
+
+
+def test_services_of_the_addresses_are_there(override):
+    addresses = re.findall(r"http://([a-z]\w+):(\d+)", "".join(VARIABLES[name] for name in CONNECTIONS))
+    assert {name for name, _ in addresses} == {"mlflow", "minio"}
+    for name, port in addresses:
+        assert any(published.endswith(f":{port}") for published in override["services"][name]["ports"])
+
+
+class TestWithoutDocker:
+    """The stack of `make run` gets the same variables."""
+
+    @pytest.fixture
+    def stack(self, tmp_path, monkeypatch):
+        reason = "the stack without Docker is not installed here"
+        module = pytest.importorskip("include.local_stack.stack", reason=reason, exc_type=ImportError)
+        stack = module.Stack(
+            tmp_path, ports={name: module.free_port() for name in module.PORTS}, variables=ROOT / ".env_example"
+        )
+        stack.settle()
+        return stack
+
+    def test_names_are_the_same(self, stack):
+        assert stack.shared_variables().keys() == VARIABLES.keys()
+
+    def test_values_are_the_same_but_for_addresses(self, stack):
+        changed = {name for name, value in stack.shared_variables().items() if value != VARIABLES[name]}
+        assert changed == {*CONNECTIONS, "MLFLOW_UI_URL", "S3_PUBLIC_URL"}
+
+    def test_no_address_of_a_container_is_left(self, stack):
+        assert not re.search(r"http://(minio|mlflow|localhost)\b", json.dumps(stack.shared_variables()))
+
+    def test_connections_differ_in_nothing_else(self, stack):
+        for name in CONNECTIONS:
+            here, there = as_airflow_has_it(stack.shared_variables()[name]), as_airflow_has_it(VARIABLES[name])
+            for connection in (here, there):
+                connection["extra"].pop("endpoint_url", None)
+                del connection["host"]
+            assert here == there
+
+    def test_services_get_them_all(self, stack):
+        assert stack.shared_variables().items() <= stack.environment().items()
+
+    def test_airflow_runs_as_the_astro_cli_runs_it(self, stack, services):
+        """Settings that the Astro CLI makes itself, where the stack without Docker makes them, too."""
+        theirs = {
+            name: value
+            for name, value in services["scheduler"]["environment"].items()
+            if name.startswith("AIRFLOW__") and name not in VARIABLES
+        }
+        ours = stack.environment()
+        assert {name: ours[name] for name in theirs if name in ours and "SQL_ALCHEMY" not in name} == {
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        }
