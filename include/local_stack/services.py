@@ -99,7 +99,8 @@ def as_postgres(*parts: object) -> list[str]:
     """A command of PostgreSQL, which refuses to run as root: root runs it as nobody, who may still reach its folder."""
     if os.geteuid() != 0:
         return words(*parts)
-    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    # With the fix-up, access(2) would look without that right.
+    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup")
     return words("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *rights, *parts)
 
 
