@@ -4,7 +4,7 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast lint format lock install install-dev
+.PHONY: help run stop status clean test test-fast bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: install-dev ## all tests, on services and ports of their own
 
 test-fast: install-dev ## the tests that need no service, under a minute
 	@.venv/bin/python -m pytest tests/unit tests/dags
+
+bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="104 1000" for others)
+	@.venv/bin/python -m include.local_stack.bench
+
+prune: install ## delete what runs older than DAYS (30) left between the tasks
+	@$(STACK) prune $(or $(DAYS),30)
 
 lint: install-dev ## ruff, formatting, types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -45,6 +45,8 @@ def remove_unused_objects(before: datetime) -> list[str]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not sys.argv[1].replace(".", "", 1).isdigit():
+        sys.exit("How many days old may it be? For example: make prune DAYS=30")
     cutoff = timezone.utcnow() - timedelta(days=float(sys.argv[1]))
     remove_old_xcoms(cutoff)
     remove_unused_objects(cutoff)

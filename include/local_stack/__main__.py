@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 
@@ -94,11 +95,21 @@ def status(stack: Stack) -> None:
         show(addresses(stack))
 
 
-def main(command: str) -> int:
+def prune(stack: Stack, days: str) -> None:
+    """Removes what runs older than `days` have left between the tasks (include/prune.py)."""
+    if not stack.is_up():
+        raise StackError("The stack is not up: make run")
+    command = [sys.executable, "-m", "include.prune", days]
+    if subprocess.run(command, cwd=ROOT, env=stack.environment()).returncode:
+        raise StackError("Pruning failed; the reason stands above.")
+
+
+def main(command: str, *arguments: str) -> int:
     variables = ROOT / ".env"
     stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
+    commands = {"run": run, "status": status, "prune": prune, "stop": Stack.stop, "clean": Stack.clean}
     try:
-        {"run": run, "status": status, "stop": Stack.stop, "clean": Stack.clean}[command](stack)
+        commands[command](stack, *arguments)
     except (StackError, PipelineError, requests.RequestException) as error:
         console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
         return 1
@@ -109,4 +120,4 @@ def main(command: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

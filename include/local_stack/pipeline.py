@@ -22,9 +22,10 @@ class PipelineError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a DAG is. `state` is None as long as it has no run."""
+    """How far a DAG is. `run_id` and `state` are None as long as it has no run."""
 
     dag_id: str
+    run_id: str | None = None
     state: str | None = None
     done: int = 0
     total: int = 0
@@ -101,7 +102,7 @@ class Pipeline:
             state = self.call(f"dags/{dag_id}/dagRuns/{runs[dag_id]}")["state"] if dag_id in runs else None
             done = sum(task["state"] in ("success", "skipped") for task in own)
             running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in own if task["state"] == "running")
-            found.append(Progress(dag_id, state, done, len(own), tuple(running)))
+            found.append(Progress(dag_id, runs.get(dag_id), state, done, len(own), tuple(running)))
         return found
 
     def failure(self, dag_id: str, run_id: str) -> str:

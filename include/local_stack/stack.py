@@ -140,11 +140,20 @@ class Stack:
                 text = text.replace(f"http://{host}", self.url(service))
         return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
+    def database(self, driver: str = "") -> str:
+        """The address of Airflow's metadata database."""
+        login = f"postgres:{self._settings['postgres_password']}"
+        return f"postgresql{driver}://{login}@{LOOPBACK}:{self.ports['postgres']}/postgres"
+
+    def s3_login(self) -> dict[str, str]:
+        """The credentials of `aws_conn`, as AWS's own variables."""
+        connection = json.loads(self.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
+        return {"AWS_ACCESS_KEY_ID": connection["login"], "AWS_SECRET_ACCESS_KEY": connection["password"]}
+
     def environment(self) -> dict[str, str]:
         """What the services get. What the user's shell says about Airflow, MLflow and AWS doesn't reach them."""
         foreign = ("AIRFLOW", "MLFLOW_", "AWS_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        database = f"postgres:{self._settings['postgres_password']}@{LOOPBACK}:{self.ports['postgres']}/postgres"
         return inherited | self.shared_variables() | {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONPATH": str(ROOT),
@@ -155,7 +164,7 @@ class Stack:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": self._settings["fernet_key"],
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database("+psycopg2"),
             "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
@@ -202,9 +211,7 @@ class Stack:
         self._wait(self.is_up, "the supervisor")
 
     def _services(self) -> dict[str, Service]:
-        connection = json.loads(self.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
-        login = {"AWS_ACCESS_KEY_ID": connection["login"], "AWS_SECRET_ACCESS_KEY": connection["password"]}
-        return {service.name: service for service in [*stores(self.ports, login), *airflow(self.ports)]}
+        return {service.name: service for service in [*stores(self.ports, self.s3_login()), *airflow(self.ports)]}
 
     def _configuration(self) -> str:
         sections = [

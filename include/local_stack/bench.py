@@ -1,0 +1,217 @@
+"""`make bench`: what a run of the pipeline costs as the rows grow. Prints a table in Markdown, for the README.
+
+Runs on a stack of its own, warmed up by a run that isn't counted. SIZES are numbers of rows, REPEATS the runs of each.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import boto3
+import pandas as pd
+import psutil
+import psycopg2
+
+from include import config
+from include.local_stack.install import ROOT
+from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.stack import Stack, free_port
+
+SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").split()]
+REPEATS = int(os.environ.get("REPEATS", "3"))
+SEED = 1
+MEGABYTE = 1e6
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass through the three DAGs: seconds, the peak memory (bytes) of each task, and bytes that it left."""
+
+    dags: dict[str, float]
+    tasks: dict[str, float]
+    total: float
+    waiting: float
+    memory: dict[str, int]
+    s3: int
+    database: int
+
+
+class Memory(threading.Thread):
+    """Watches the resident memory of the tasks' processes, with those that they have started."""
+
+    def __init__(self, home: str) -> None:
+        super().__init__(daemon=True)
+        self.home = home
+        self.peaks: dict[str, int] = defaultdict(int)
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.1):
+            for process in psutil.process_iter(["cmdline"]):
+                words = " ".join(process.info["cmdline"] or ()).split()
+                if words[:3] != ["airflow", "task", "runner:"]:
+                    continue
+                try:
+                    if process.cwd().startswith(self.home):
+                        family = [process, *process.children(recursive=True)]
+                        task = ".".join(words[3:5])
+                        self.peaks[task] = max(self.peaks[task], sum(each.memory_info().rss for each in family))
+                except psutil.Error:  # it has just ended
+                    continue
+
+
+class Bench:
+    def __init__(self) -> None:
+        ports = {name: free_port() for name in ("airflow", "mlflow", "s3")}
+        self.stack = Stack(ROOT / ".local" / "bench", ports=ports)
+
+    def __enter__(self) -> Bench:
+        self.stack.clean()
+        self.stack.start()
+        self.pipeline = Pipeline(self.stack.url("airflow"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.clean()
+        shutil.rmtree(self.stack.home)
+
+    def run(self, rows: int) -> Run:
+        file = config.INCLUDE / f"bench-{rows}.csv"
+        resampled(rows).to_csv(file, index=False)
+        before = self.sizes()
+        memory = Memory(str(self.stack.home))
+        memory.start()
+        try:
+            started = time.time()
+            for progress in self.pipeline.watch(self.pipeline.trigger(data_file=file.name)):
+                runs = {dag.dag_id: dag.run_id for dag in progress if dag.run_id}
+        finally:
+            memory.over.set()
+            memory.join()
+            file.unlink()
+        after = self.sizes()
+        return measured(started, self.intervals(runs), dict(memory.peaks), after[0] - before[0], after[1] - before[1])
+
+    def intervals(self, runs: dict[str, str]) -> dict[str, tuple[float, float]]:
+        """When each task started and ended."""
+        return {
+            f"{task['dag_id']}.{task['task_id']}" + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): (
+                datetime.fromisoformat(task["start_date"]).timestamp(),
+                datetime.fromisoformat(task["end_date"]).timestamp(),
+            )
+            for task in self.pipeline.tasks(runs)
+            if task["state"] == "success" and task["start_date"]
+        }
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes in the S3 store and in the metadata database."""
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.stack.url("s3"),
+            region_name="us-east-1",
+            **{name.lower(): value for name, value in self.stack.s3_login().items()},
+        )
+        pages = client.get_paginator("list_objects_v2")
+        stored = sum(
+            item["Size"]
+            for bucket in client.list_buckets()["Buckets"]
+            for page in pages.paginate(Bucket=bucket["Name"])
+            for item in page.get("Contents", ())
+        )
+        with psycopg2.connect(self.stack.database()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return stored, cursor.fetchone()[0]
+
+
+def resampled(rows: int) -> pd.DataFrame:
+    """That many animals, drawn from the data file with replacement, each with a number of its own."""
+    animals = pd.read_csv(config.INCLUDE / config.DATA_FILE).sample(rows, replace=True, random_state=SEED)
+    return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
+
+
+def measured(
+    triggered: float, intervals: dict[str, tuple[float, float]], memory: dict[str, int], s3: int, database: int
+) -> Run:
+    """`intervals` has the start and the end of each task, all times are seconds since the epoch."""
+    dags = {dag: [span for task, span in intervals.items() if task.startswith(f"{dag}.")] for dag in DAGS}
+    ends = {dag: max(end for _, end in spans) for dag, spans in dags.items()}
+    starts = dict(zip(DAGS, [triggered, *ends.values()], strict=False))  # a DAG begins where the one before it ends
+    busy, until = 0.0, triggered
+    for start, end in sorted(intervals.values()):
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return Run(
+        dags={dag: ends[dag] - starts[dag] for dag in DAGS},
+        tasks={task: end - start for task, (start, end) in intervals.items()},
+        total=until - triggered,
+        waiting=until - triggered - busy,
+        memory=memory,
+        s3=s3,
+        database=database,
+    )
+
+
+def seconds(values: list[float]) -> str:
+    """The median, and the range where there are several."""
+    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+    return f"{statistics.median(values):.1f} s{spread}"
+
+
+def medians(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    """The median of each key, largest first."""
+    keys = {key for run in runs for key in run}
+    found = {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
+    return sorted(found.items(), key=lambda item: -item[1])
+
+
+def row(rows: int, runs: list[Run]) -> str:
+    """A line of the table."""
+    longest = ", ".join(f"{task} {value:.1f} s" for task, value in medians([run.tasks for run in runs])[:4])
+    hungriest, peak = medians([run.memory for run in runs])[0]
+    cells = [
+        f"{rows:,}",
+        f"**{seconds([run.total for run in runs])}**",
+        *(seconds([run.dags[dag] for run in runs]) for dag in DAGS),
+        seconds([run.waiting for run in runs]),
+        longest,
+        f"{peak / MEGABYTE:,.0f} MB ({hungriest})",
+        f"{statistics.median(run.s3 for run in runs) / MEGABYTE:,.1f} MB",
+        f"{statistics.median(run.database for run in runs) / MEGABYTE:,.2f} MB",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "mlflow", "scikit-learn"))
+    memory = psutil.virtual_memory().total / 1e9
+    print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")
+    print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs\n", flush=True)
+    titles = [
+        "rows",
+        "in all",
+        *DAGS,
+        "between tasks",
+        "longest tasks",
+        "peak memory of a task",
+        "in S3",
+        "in the database",
+    ]
+    with Bench() as bench:
+        bench.run(min(SIZES))
+        print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
+        for size in SIZES:
+            print(row(size, [bench.run(size) for _ in range(REPEATS)]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
