@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import requests
 from rich.console import Console
@@ -107,7 +108,9 @@ def prune(stack: Stack, days: str) -> None:
 def main(command: str, *arguments: str) -> int:
     variables = ROOT / ".env"
     stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
-    commands = {"run": run, "status": status, "prune": prune, "stop": Stack.stop, "clean": Stack.clean}
+    commands: dict[str, Callable[..., None]] = {
+        "run": run, "status": status, "prune": prune, "stop": Stack.stop, "clean": Stack.clean,
+    }  # fmt: skip
     try:
         commands[command](stack, *arguments)
     except (StackError, PipelineError, requests.RequestException) as error:
