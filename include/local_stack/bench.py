@@ -5,6 +5,7 @@ Runs on a stack of its own, warmed up by a run that isn't counted. SIZES are num
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -49,25 +50,21 @@ class Run:
 class Memory(threading.Thread):
     """Watches the resident memory of the tasks' processes, with those that they have started."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, scheduler: psutil.Process) -> None:
         super().__init__(daemon=True)
-        self.home = home
+        self.scheduler = scheduler
         self.peaks: dict[str, int] = defaultdict(int)
         self.over = threading.Event()
 
     def run(self) -> None:
-        while not self.over.wait(0.1):
-            for process in psutil.process_iter(["cmdline"]):
-                words = " ".join(process.info["cmdline"] or ()).split()
-                if words[:3] != ["airflow", "task", "runner:"]:
-                    continue
-                try:
-                    if process.cwd().startswith(self.home):
+        while not self.over.wait(0.2):
+            for process in self.scheduler.children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    words = " ".join(process.cmdline()).split()
+                    if words[:3] == ["airflow", "task", "runner:"]:
                         family = [process, *process.children(recursive=True)]
                         task = ".".join(words[3:5])
                         self.peaks[task] = max(self.peaks[task], sum(each.memory_info().rss for each in family))
-                except psutil.Error:  # it has just ended
-                    continue
 
 
 class Bench:
@@ -89,7 +86,7 @@ class Bench:
         file = config.INCLUDE / f"bench-{rows}.csv"
         resampled(rows).to_csv(file, index=False)
         before = self.sizes()
-        memory = Memory(str(self.stack.home))
+        memory = Memory(self.stack.process("scheduler"))
         memory.start()
         try:
             started = time.time()

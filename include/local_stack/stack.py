@@ -112,6 +112,11 @@ class Stack:
             return False
         return True
 
+    def process(self, name: str) -> psutil.Process:
+        """The process of a service that is up."""
+        with self._supervisor() as supervisor:
+            return psutil.Process(supervisor.getProcessInfo(name)["pid"])
+
     def halt(self, name: str) -> None:
         """Stops one service."""
         with self._supervisor() as supervisor:
