@@ -106,7 +106,8 @@ class Bench:
                 datetime.fromisoformat(task["start_date"]).timestamp(),
                 datetime.fromisoformat(task["end_date"]).timestamp(),
             )
-            for task in self.pipeline.tasks(runs)
+            for dag_id, run_id in runs.items()
+            for task in self.pipeline.tasks(dag_id, run_id)
             if task["state"] == "success" and task["start_date"]
         }
 

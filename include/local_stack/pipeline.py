@@ -63,16 +63,16 @@ class Pipeline:
         """
         runs = {"feature_eng": run_id}
         deadline = None
+        progress = [Progress(dag_id) for dag_id in DAGS]
         while True:
-            progress = self.progress(runs)
+            newest = DAGS[len(runs) - 1]
+            progress[len(runs) - 1] = now = self.progress(newest, runs[newest])
             yield progress
-            for dag in progress:
-                if dag.state == "failed":
-                    raise PipelineError(self.failure(dag.dag_id, runs[dag.dag_id]))
+            if now.state == "failed":
+                raise PipelineError(self.failure(newest, runs[newest]))
             if progress[-1].state == "success":
                 return
-            newest = DAGS[len(runs) - 1]
-            if progress[len(runs) - 1].state == "success":
+            if now.state == "success":
                 following = DAGS[len(runs)]
                 deadline = deadline or time.monotonic() + PATIENCE
                 if started := self.started_by(runs[newest], following):
@@ -89,26 +89,21 @@ class Pipeline:
         runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
         return runs[-1] if runs else None
 
-    def tasks(self, runs: dict[str, str]) -> list[dict[str, Any]]:
-        """The task instances of these runs, by DAG."""
-        wanted = {"dag_ids": list(runs), "dag_run_ids": list(set(runs.values())), "page_limit": 100}
-        return self.call("dags/~/dagRuns/~/taskInstances/list", "POST", json=wanted)["task_instances"]
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of a run."""
+        return self.call(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
 
-    def progress(self, runs: dict[str, str]) -> list[Progress]:
-        tasks = self.tasks(runs)
-        found = []
-        for dag_id in DAGS:
-            own = [task for task in tasks if task["dag_id"] == dag_id]
-            state = self.call(f"dags/{dag_id}/dagRuns/{runs[dag_id]}")["state"] if dag_id in runs else None
-            done = sum(task["state"] in ("success", "skipped") for task in own)
-            running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in own if task["state"] == "running")
-            found.append(Progress(dag_id, runs.get(dag_id), state, done, len(own), tuple(running)))
-        return found
+    def progress(self, dag_id: str, run_id: str) -> Progress:
+        tasks = self.tasks(dag_id, run_id)
+        done = sum(task["state"] in ("success", "skipped") for task in tasks)
+        running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in tasks if task["state"] == "running")
+        state = self.call(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return Progress(dag_id, run_id, state, done, len(tasks), tuple(running))
 
     def failure(self, dag_id: str, run_id: str) -> str:
         """What the failed tasks of a run have logged."""
         logs = []
-        for task in self.tasks({dag_id: run_id}):
+        for task in self.tasks(dag_id, run_id):
             if task["state"] == "failed":
                 path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
                 answer = self.session.get(
