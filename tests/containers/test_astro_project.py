@@ -16,60 +16,46 @@ import yaml
 from include.local_stack.install import ROOT
 
 
-@pytest.fixture
-def parse(tmp_path):
-    """Runs the test behind `astro dev parse` on a copy of the project, without any service."""
-    for folder in (".astro", "dags", "include", "plugins"):
-        ignored = shutil.ignore_patterns("__pycache__", "plots")
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-
-    def run() -> subprocess.CompletedProcess:
-        plain = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        environment = plain | {
-            "AIRFLOW_HOME": str(tmp_path),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "PYTHONPATH": str(tmp_path),
-        }
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
-        return subprocess.run(
-            [*command, ".astro/test_dag_integrity_default.py"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-
-    run.dags = tmp_path / "dags"
-    run.exceptions = tmp_path / ".astro" / "dag_integrity_exceptions.txt"
-    return run
-
-
-def test_parse_passes_without_any_service(parse):
-    done = parse()
-    assert done.returncode == 0, done.stdout
-
-
-def test_parse_finds_what_cannot_be_imported(parse):
-    (parse.dags / "broken.py").write_text("from airflow import DAG\nimport no_such_module\n")
-    done = parse()
-    assert done.returncode == 1
-    assert "dags/broken.py" in done.stdout
-    assert "no_such_module" in done.stdout
-    with parse.exceptions.open("a") as file:
-        file.write("dags/broken.py\n")
-    assert parse().returncode == 0
-
-
-def test_parse_lets_files_ask_for_variables_and_connections(parse):
-    (parse.dags / "asking.py").write_text(
+ADDED = {
+    "broken.py": "from airflow import DAG\nimport no_such_module\n",
+    "unfinished.py": "from airflow import DAG\nimport not_there_yet\n",  # one of the exceptions
+    "asking.py": (
         "from airflow import DAG\n"
         "from airflow.hooks.base import BaseHook\n"
         "from airflow.models import Variable\n"
         "host = BaseHook.get_connection('nowhere').host\n"
         "DAG(Variable.get('name').replace(' ', '_'), tags=[Variable.get('tag', default_var='none')])\n"
+    ),
+}
+
+
+def test_parse_finds_what_cannot_be_imported_and_nothing_else(tmp_path):
+    """The test behind `astro dev parse`, on a copy of the project with some more files, without any service."""
+    for folder in (".astro", "dags", "include", "plugins"):
+        ignored = shutil.ignore_patterns("__pycache__", "plots")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    for name, code in ADDED.items():
+        (tmp_path / "dags" / name).write_text(code)
+    with (tmp_path / ".astro" / "dag_integrity_exceptions.txt").open("a") as file:
+        file.write("dags/unfinished.py\n")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "ignore", ".astro"],
+        cwd=tmp_path,
+        env=plain
+        | {
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "PYTHONPATH": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
     )
-    done = parse()
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 1, done.stdout
+    reported = re.findall(r"^E +AssertionError: (.+)\.py:$", done.stdout, re.MULTILINE)
+    assert reported == ["dags/broken"], done.stdout
+    assert "No module named 'no_such_module'" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
 
 
 def test_the_project_has_a_name_that_works_as_a_host():
