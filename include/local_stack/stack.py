@@ -137,12 +137,8 @@ class Stack:
     def shared_variables(self) -> dict[str, str]:
         """The variables that the containers get, with this stack's addresses."""
         text = self.variables.read_text()
-        for service, hosts in {
-            "s3": ("minio:9000", "localhost:9000"),
-            "mlflow": ("mlflow:5000", "localhost:5000"),
-        }.items():
-            for host in hosts:
-                text = text.replace(f"http://{host}", self.url(service))
+        for service, host in {"s3": "minio:9000", "mlflow": "mlflow:5000"}.items():
+            text = text.replace(f"http://{host}", self.url(service))
         return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
     def database(self, driver: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -17,10 +18,16 @@ from include.operators.mlflow_client import MLflowClientHook
 AN_HOUR = 3600
 
 
+def seen_by_browser(address: str) -> str:
+    """Where the user's browser finds what the tasks find at `address`: containers have names that it doesn't know
+    (PUBLISHED_AT in docker-compose.override.yml); everything else is the same for both.
+    """
+    return json.loads(os.environ.get("PUBLISHED_AT", "{}")).get(address, address)
+
+
 def mlflow_page(path: str) -> str:
-    """The address of a page of the MLflow UI, as the user's browser finds it."""
-    address = os.environ.get("MLFLOW_UI_URL") or MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address
-    return f"{address.rstrip('/')}/#/{path}"
+    """The address of a page of the MLflow UI, for the user's browser."""
+    return f"{seen_by_browser(MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address)}/#/{path}"
 
 
 class _Link(BaseOperatorLink):
@@ -67,9 +74,10 @@ class ObjectLink(_Link):
     def address(self, value: Any) -> str:
         hook = S3Hook(config.AWS_CONNECTION)
         bucket, key = hook.parse_s3_url(value.path)
+        endpoint = hook.conn_config.get_service_endpoint_url("s3")
         client = hook.get_session().client(
             "s3",
-            endpoint_url=os.environ.get("S3_PUBLIC_URL") or hook.conn_config.get_service_endpoint_url("s3"),
+            endpoint_url=endpoint and seen_by_browser(endpoint.rstrip("/")),
             config=Config(signature_version="s3v4"),
         )
         return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=AN_HOUR)

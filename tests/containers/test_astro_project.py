@@ -15,7 +15,6 @@ import yaml
 
 from include.local_stack.install import ROOT
 
-
 ADDED = {
     "broken.py": "from airflow import DAG\nimport no_such_module\n",
     "unfinished.py": "from airflow import DAG\nimport not_there_yet\n",  # one of the exceptions

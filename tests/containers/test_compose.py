@@ -13,6 +13,7 @@ import pytest
 
 from include import config
 from include.local_stack.install import ROOT
+from include.operators.links import seen_by_browser
 
 AIRFLOW = ("scheduler", "webserver", "triggerer")
 ADDED = ("minio", "mlflow")
@@ -83,19 +84,23 @@ def test_ports_are_open_to_this_machine_alone(services):
     assert ports(services["minio"]) == {9000: (LOOPBACK, 9000), 9001: (LOOPBACK, 9001)}
 
 
-def test_the_shell_moves_ports_and_the_buttons_follow(merged):
+def test_the_shell_moves_ports(merged):
     moved = merged(MLFLOW_PORT="5001", S3_PORT="9100", S3_CONSOLE_PORT="9101")["services"]
     assert ports(moved["mlflow"]) == {5000: (LOOPBACK, 5001)}
     assert ports(moved["minio"]) == {9000: (LOOPBACK, 9100), 9001: (LOOPBACK, 9101)}
-    for name in AIRFLOW:
-        assert moved[name]["environment"]["MLFLOW_UI_URL"] == "http://localhost:5001"
-        assert moved[name]["environment"]["S3_PUBLIC_URL"] == "http://localhost:9100"
 
 
+@pytest.mark.parametrize("shell", [{}, {"MLFLOW_PORT": "5001", "S3_PORT": "9100"}])
 @pytest.mark.parametrize("name", AIRFLOW)
-def test_buttons_lead_where_env_example_says(services, variables, name):
-    for variable in ("MLFLOW_UI_URL", "S3_PUBLIC_URL"):
-        assert services[name]["environment"][variable] == variables[variable]
+def test_buttons_lead_to_the_ports_that_are_open(merged, variables, monkeypatch, name, shell):
+    started = merged(**shell)["services"]
+    monkeypatch.setenv("PUBLISHED_AT", started[name]["environment"]["PUBLISHED_AT"])
+    for variable in ("AIRFLOW_CONN_MLFLOW_DEFAULT", "AIRFLOW_CONN_AWS_CONN"):
+        service, inside = re.search(r"http://(\w+):(\d+)", variables[variable]).groups()
+        _, published = ports(started[service])[int(inside)]
+        for address in (f"http://{service}:{inside}", f"http://host.docker.internal:{published}"):
+            assert seen_by_browser(address) == f"http://localhost:{published}"
+    assert seen_by_browser("https://mlflow.example.com") == "https://mlflow.example.com"
 
 
 @pytest.mark.parametrize("name", [*AIRFLOW, "mlflow"])

@@ -117,10 +117,10 @@ class TestWithoutDocker:
 
     def test_values_are_the_same_but_for_addresses(self, stack):
         changed = {name for name, value in stack.shared_variables().items() if value != VARIABLES[name]}
-        assert changed == {*CONNECTIONS, "MLFLOW_UI_URL", "S3_PUBLIC_URL"}
+        assert changed == CONNECTIONS
 
     def test_no_address_of_a_container_is_left(self, stack):
-        assert not re.search(r"http://(minio|mlflow|localhost)\b", json.dumps(stack.shared_variables()))
+        assert not re.search(r"http://(minio|mlflow)\b", json.dumps(stack.shared_variables()))
 
     def test_connections_differ_in_nothing_else(self, stack):
         for name in CONNECTIONS:
