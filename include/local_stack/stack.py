@@ -169,7 +169,6 @@ class Stack:
             "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
-            "AIRFLOW__WEBSERVER__WORKERS": "2",
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session,airflow.api.auth.backend.basic_auth",
             "no_proxy": "*" if sys.platform == "darwin" else f"{LOOPBACK},localhost",
             "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # as no_proxy=*: lets Airflow fork its tasks on macOS
