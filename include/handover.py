@@ -70,17 +70,19 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
     A run started by hand works for the newest run of `dag_id` that had succeeded by then. DataError if there was none.
     """
     context = get_current_context()
-    events = context["triggering_dataset_events"].get(Dataset(dataset).uri, [])  # Airflow normalises the URI
-    events = [event for event in events if event.source_dag_id == dag_id]
-    if events:
-        event = max(events, key=lambda event: event.timestamp)
-        log.info("Triggered by %s, run %s", dag_id, event.source_run_id)
-        return Upstream(dag_id, str(event.source_run_id), event.extra or {})
-    with create_session() as session:
+    with create_session() as session:  # of its own: the context's lazy events fail in DAG.test and `airflow dags test`
+        run = session.query(DagRun).filter_by(dag_id=context["dag"].dag_id, run_id=context["run_id"]).one()
+        events = [
+            event
+            for event in run.consumed_dataset_events
+            if event.dataset.uri == Dataset(dataset).uri and event.source_dag_id == dag_id  # Airflow normalises the URI
+        ]
+        if events:
+            event = max(events, key=lambda event: event.timestamp)
+            log.info("Triggered by %s, run %s", dag_id, event.source_run_id)
+            return Upstream(dag_id, str(event.source_run_id), event.extra or {})
         succeeded = session.query(DagRun.run_id).filter(
-            DagRun.dag_id == dag_id,
-            DagRun.state == DagRunState.SUCCESS,
-            DagRun.end_date <= context["dag_run"].logical_date,
+            DagRun.dag_id == dag_id, DagRun.state == DagRunState.SUCCESS, DagRun.end_date <= run.logical_date
         )
         newest = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
     if not isinstance(newest, str):

@@ -51,9 +51,10 @@ class MLflowClientHook(client.MLflowClientHook):
         response = super().run(endpoint, *args, **kwargs)
         if response.status_code in (401, 403):
             raise ConfigurationError(
-                f"MLflow at {self.base_url} refuses the login of connection {self.mlflow_conn_id!r} "
-                f"(status {response.status_code}): {response.text[:200].strip()}. Correct login and password. "
-                "If it is the host that MLflow refuses, start it with this one among its --allowed-hosts."
+                f"What answers at {self.base_url} refuses the login of connection {self.mlflow_conn_id!r} "
+                f"(status {response.status_code}): {response.text[:200].strip()}. Correct login and password, or host "
+                "and port if that is not MLflow. If it is the host that MLflow refuses, start it with this one among "
+                "its --allowed-hosts."
             )
         if response.status_code >= 500 or response.status_code == 429:
             response.raise_for_status()

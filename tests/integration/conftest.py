@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -74,7 +75,8 @@ def run_dag(dags):
     """Runs a DAG to its end and returns the run."""
 
     def run(dag_id: str, state: str = "success", **arguments):
-        dag_run = dags[dag_id].test(**arguments)
+        dag = copy.deepcopy(dags[dag_id])  # a run's conf stays in the parameters of the DAG that it ran with
+        dag_run = dag.test(**arguments)
         assert dag_run.state == state
         return dag_run
 

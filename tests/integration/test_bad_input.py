@@ -87,7 +87,7 @@ def test_a_class_that_is_no_regressor(fails, monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "change", "words"),
     [
-        ("AIRFLOW_CONN_MLFLOW_DEFAULT", {"host": "S3"}, "is not MLflow"),
+        ("AIRFLOW_CONN_MLFLOW_DEFAULT", {"host": "S3"}, "if that is not MLflow"),
         ("AIRFLOW_CONN_AWS_CONN", {"password": "wrong"}, "403"),
         ("AIRFLOW_CONN_MLFLOW_DEFAULT", None, "`mlflow_default` isn't defined"),
     ],

@@ -43,6 +43,12 @@ def versions(client, passes):
     return {number: client.get_model_version(MODEL, number) for number in ("1", "2")}
 
 
+def test_no_task_needed_a_second_try(passes):
+    tasks = [task for one in passes for run in one.values() for task in run.get_task_instances()]
+
+    assert [task.task_id for task in tasks if task.try_number > 1] == []
+
+
 def test_the_buckets_are_there(s3, passes):
     assert {"data", "mlflowdatapossums", "localxcom"} <= {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 
