@@ -4,7 +4,7 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast bench prune lint format lock install install-dev
+.PHONY: help run stop status clean test test-fast test-browser screenshots bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ test: install-dev ## all tests, on services and ports of their own
 
 test-fast: install-dev ## the tests that need no service, under a minute
 	@.venv/bin/python -m pytest tests/unit tests/dags
+
+test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIUM=/path/to/it, where it isn't found)
+	@$(FIND_PYTHON) include/local_stack/install.py browser
+	@.venv/bin/python -m pytest tests/browser
+
+screenshots: ## the pictures in the README, taken on the way of `make test-browser`
+	@SCREENSHOTS=.github/screenshots $(MAKE) test-browser
 
 bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="104 1000" for others)
 	@.venv/bin/python -m include.local_stack.bench
@@ -55,3 +62,4 @@ lock: install ## resolve the versions in requirements.txt and pyproject.toml ane
 	@$(RESOLVE) requirements.txt --group airflow -o $(LOCKS)/airflow.txt
 	@$(RESOLVE) --group mlflow -o $(LOCKS)/mlflow.txt
 	@$(RESOLVE) --group dev -c $(LOCKS)/airflow.txt -o $(LOCKS)/dev.txt
+	@$(RESOLVE) --group browser -c $(LOCKS)/airflow.txt -o $(LOCKS)/browser.txt

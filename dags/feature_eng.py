@@ -1,11 +1,20 @@
 """
 ### Engineers features
 
-Runs when someone triggers it.
+Runs when someone triggers it. The two other DAGs follow by themselves.
 
-- **reads** the CSV file in `include/`
-- **writes** the features, with the target, to S3, and the fitted transformer to MLflow, in a run named `Scaler`
-- **announces** the features, which starts `train`
+```
+include/{DATA_FILE}
+ │
+ │  extract_data     reads and checks the rows
+ │  build_features   leaves out rows with gaps, one-hot encodes labels, scales everything
+ │
+ ├─► MLflow          the fitted transformer, in a run named Scaler of the experiment {EXPERIMENT}
+ ├─► S3              the features with the target, s3://{DATA_BUCKET}/{FEATURES_FILE}
+ └─► Dataset         {FEATURES_DATASET}, which starts the DAG train
+```
+
+The form to trigger it (▶, above) takes another data file and other hyperparameters for one run.
 """
 
 from __future__ import annotations
@@ -17,7 +26,7 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config
-from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS
+from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS, documented
 from include.failures import fail_for_good
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
@@ -94,7 +103,10 @@ def announce(context, result=None) -> None:
 
 
 @dag(
-    schedule=None, doc_md=__doc__, params={"data_file": DATA_FILE, "hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS
+    schedule=None,
+    doc_md=documented(__doc__),
+    params={"data_file": DATA_FILE, "hyper_parameters": HYPER_PARAMETERS},
+    **DAG_DEFAULTS,
 )
 def feature_eng():
     buckets = S3CreateBucketOperator.partial(

@@ -1,12 +1,19 @@
 """
 ### Predicts
 
-Runs when `train` has announced a new model.
+Runs when `train` has announced a new model, and works with exactly that one.
 
-- **reads** the features and the target that the model was trained on, and the model of the run that triggered it
-- **predicts** in a virtual environment with just the model's own requirements
-- **writes** the predictions to S3, a plot of them to `include/plots/` and to the model's run in MLflow, and the errors
-  and the comparison with the training data to a run named `Predictions`
+```
+the model, and the features that it was trained on
+ │
+ │  run_prediction         predicts, in a virtual environment with just the model's own requirements
+ │  plot_predictions       draws predictions and truth
+ │  compare_with_training  says how far off they are, and whether the features have drifted
+ │
+ ├─► S3                    the predictions, s3://{DATA_BUCKET}/{PREDICTIONS_FILE}
+ ├─► MLflow                the plot, in the model's run, and a run named Predictions
+ └─► disk                  the plot, include/plots/{PLOT_FILE}
+```
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from airflow.decorators import dag, task
 from astro import sql as aql
 
 from include import config, handover
-from include.dag_defaults import DAG_DEFAULTS
+from include.dag_defaults import DAG_DEFAULTS, documented
 from include.failures import fail_for_good
 from include.operators.links import ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
@@ -69,7 +76,7 @@ def compare_with_training(predictions, features, model_run_id: str) -> None:
     runs.track_predictions(model_run_id, predictions, features)
 
 
-@dag(schedule=[MODEL], doc_md=__doc__, **DAG_DEFAULTS)
+@dag(schedule=[MODEL], doc_md=documented(__doc__), **DAG_DEFAULTS)
 def predict():
     features, target, run_id = (
         fetch_feature_df_no_target(config.TARGET),

@@ -1,11 +1,20 @@
 """
 ### Trains the model
 
-Runs when `feature_eng` has announced new features.
+Runs when `feature_eng` has announced new features, and works on those of exactly that run.
 
-- **reads** the features of the run that triggered it
-- **writes** the evaluated and fitted model to MLflow, registers it, makes a version of it and moves that to a stage
-- **announces** the model, which starts `predict`
+```
+the features, with the target
+ │
+ │  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
+ │  register_model   makes a version of it, and moves that to the stage {STAGE}
+ │  choose_champion  lets it take the champion's place, unless it is worse
+ │
+ ├─► MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
+ └─► Dataset         {MODEL_DATASET}, which starts the DAG predict
+```
+
+Started by hand, it takes the newest features, and the hyperparameters of its own form.
 """
 
 from __future__ import annotations
@@ -18,7 +27,8 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config, handover
-from include.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS
+from include.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS, documented
+from include.model_card import REGISTERED_MODEL_CARD
 from include.operators.links import RunLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
@@ -76,6 +86,7 @@ def register_model(model: dict):
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
+        description=REGISTERED_MODEL_CARD,
     )
     create_model_version = CreateModelVersionOperator(
         task_id="create_model_version",
@@ -105,7 +116,7 @@ def register_model(model: dict):
     return transition_model
 
 
-@dag(schedule=[FEATURES], doc_md=__doc__, params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)
+@dag(schedule=[FEATURES], doc_md=documented(__doc__), params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)
 def train():
     feature_df = fetch_feature_df()
     model = train_model(
@@ -114,7 +125,7 @@ def train():
         target_column=config.TARGET,
         model_class=config.MODEL_CLASS,
         hyper_parameters=fetch_hyper_parameters(),
-        run_name=config.MODEL_CLASS.rpartition(".")[2],
+        run_name=config.MODEL_NAME,
     )
     linked(model, RunLink())
     register_model(model) >> choose_champion(feature_df, model["run_id"], config.TARGET)

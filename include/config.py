@@ -14,7 +14,7 @@ INCLUDE = Path(__file__).resolve().parent
 
 DATA_FILE = "possum.csv"  # in include/
 ROW = "animal"  # what a row is, in the singular
-ROW_NUMBER = "case"  # identifies a row, is no feature; None where the file has no such column
+ROW_NUMBER: str | None = "case"  # identifies a row, is no feature; None where the file has no such column
 TARGET = "taill"
 TARGET_LABEL = "tail length"
 TARGET_UNIT = "cm"
@@ -34,9 +34,19 @@ MAX_CATEGORIES = 100  # of one column: each becomes a feature
 # --- The model ---
 
 MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # any scikit-learn regressor
+MODEL_NAME = MODEL_CLASS.rpartition(".")[2]
 HYPER_PARAMETERS: dict[str, Any] = {
     "alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]
 }  # np.logspace(-3, 1, num=30)
+# What Airflow's trigger form takes for them, as JSON Schema. A hyperparameter without a rule takes anything.
+HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
+    "alphas": {
+        "description": "the strengths of regularisation to choose from, each greater than 0",
+        "type": "array",
+        "items": {"type": "number", "exclusiveMinimum": 0},
+        "minItems": 1,
+    }
+}
 
 PREDICTION_PACKAGES = ("boto3", "pandas")  # that the prediction environment needs beside the model's own
 
@@ -82,4 +92,4 @@ OWNER = "possum team"
 
 PLOTS = INCLUDE / "plots"
 PLOT_FILE = "possum_tails.png"
-PICTURE_FILE = "possum.jpeg"  # in include/; the plot does without it, too
+PICTURE_FILE: str | None = "possum.jpeg"  # in include/, for the corner of the plot; None for no picture

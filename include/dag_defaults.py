@@ -19,6 +19,12 @@ TASK_DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(minutes=15),
 }
 
+
+def documented(documentation: str) -> str:
+    """A DAG's documentation, with the names of `include/config.py` in the place of {THEIRS}."""
+    return documentation.format_map(vars(config))
+
+
 DAG_DEFAULTS: dict[str, Any] = {
     "start_date": datetime(2023, 1, 1),
     "catchup": False,
@@ -28,16 +34,19 @@ DAG_DEFAULTS: dict[str, Any] = {
     "default_args": TASK_DEFAULTS,
 }
 
+meanings = [f"{name}: {rule['description']}" for name, rule in config.HYPER_PARAMETER_RULES.items()]
 HYPER_PARAMETERS = Param(
     config.HYPER_PARAMETERS,
     type="object",
+    properties=config.HYPER_PARAMETER_RULES,
     title="Hyperparameters",
-    description=f"What {config.MODEL_CLASS} is made with, as JSON.",
+    description=". ".join([f"What {config.MODEL_CLASS} is made with, as JSON", *meanings]) + ".",
 )
 DATA_FILE = Param(
     config.DATA_FILE,
     type="string",
     pattern=r"^[\w][\w .-]*\.csv$",
+    examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
     title="Data file",
-    description="A CSV file in include/.",
+    description="The name of a CSV file in include/, with the columns that include/config.py names.",
 )

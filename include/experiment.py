@@ -10,6 +10,9 @@ from include.failures import fail_for_good
 from include.operators.mlflow_client import MLflowClientHook
 
 log = logging.getLogger(__name__)
+DESCRIPTION = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW}. Each pass through the pipeline leaves three \
+runs with the same tag `pipeline_run`: **Scaler** (the features), **{config.MODEL_NAME}** (the model, evaluated and \
+fitted) and **Predictions** (how far off it was). To see them together, group by `pipeline_run`."""
 
 
 @fail_for_good()
@@ -25,7 +28,12 @@ def create(name: str) -> None:
     """Makes the experiment, with its artifacts in our bucket, unless it has come up in the meantime."""
     if not find(name):
         hook = MLflowClientHook("POST", mlflow_conn_id=config.MLFLOW_CONNECTION)
-        hook.call("experiments/create", name=name, artifact_location=f"s3://{config.ARTIFACT_BUCKET}")
+        hook.call(
+            "experiments/create",
+            name=name,
+            artifact_location=f"s3://{config.ARTIFACT_BUCKET}",
+            tags=[{"key": "mlflow.note.content", "value": DESCRIPTION}],
+        )
         log.info("Created experiment %s with its artifacts in s3://%s", name, config.ARTIFACT_BUCKET)
 
 

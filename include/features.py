@@ -54,6 +54,7 @@ def engineer(
     """
     transformer = make_transformer(columns, target)
     features = transformer.fit_transform(rows.drop(columns=target))
+    log.info("Made %d features of %d columns: %s", features.shape[1], len(columns) - 1, ", ".join(features))
     return features.assign(**{target: rows[target]}), transformer
 
 

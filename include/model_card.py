@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from include import config
 
+REGISTERED_MODEL_CARD = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW} in {config.TARGET_UNIT}. Load the \
+version with the alias `champion`; the tag `promotion` of each version says why it is the champion or isn't."""
+
 
 def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """Writes the card in Markdown from what the training run has logged."""

@@ -18,10 +18,11 @@ MARKS = 150  # rows along an axis
 DOTS = 3_000  # dots in a scatter plot; more are binned
 TRUE, PREDICTED, QUIET = "#1b4965", "#e07a1f", "#b8b8b8"
 matplotlib.rcParams["text.parse_math"] = False  # a dollar sign in someone's label is no formula
+PICTURE = config.INCLUDE / (config.PICTURE_FILE or "")
 LABEL = f"{config.TARGET_LABEL} ({config.TARGET_UNIT})"
 
 
-def predictions(predicted: pd.DataFrame, model: str, picture: Path = config.INCLUDE / config.PICTURE_FILE) -> Figure:
+def predictions(predicted: pd.DataFrame, model: str, picture: Path = PICTURE) -> Figure:
     """Draws the columns `true` and `predicted` (in the target's unit) over the rows, in their order.
 
     Of many rows some are drawn, evenly spaced; the errors in the title are those of all. `picture` may be missing.

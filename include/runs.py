@@ -19,6 +19,7 @@ from include import config, drift, evaluation, handover, plots
 from include.features import scaling
 from include.schema import Categorical
 from include.tracking import (
+    described,
     digest,
     finished_run,
     in_mlflow,
@@ -52,7 +53,9 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
         experiment_id=experiment_id,
         run_name="Scaler",
         tags=lineage,
-        description="Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1.",
+        description=described(
+            "Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1.", lineage
+        ),
     ) as run:
         data_file = context["params"]["data_file"]
         log_data(rows, f"include/{data_file}", "complete rows", "feature engineering")
@@ -107,7 +110,9 @@ def track_training(
             "dataset_event": f"{config.FEATURES_DATASET} by feature_eng, run {origin.run_id}",
             "evaluation": str(judged.plan),
         },
-        description=f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}.",
+        description=described(
+            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}.", lineage
+        ),
     ) as run:
         log_data(data, origin.frame_reference("build_features").path, "features", "training", target_column)
         mlflow.sklearn.autolog(log_models=False, log_datasets=False)
@@ -162,7 +167,7 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
             "model_aliases": aliases,
             "training_run": run_id,
         },
-        description=f"Predictions by {model}, for {config.ROW}s that were in its training data.",
+        description=described(f"Predictions by {model}, for {config.ROW}s that were in its training data.", lineage),
     ) as run:
         mlflow.log_metrics({f"in_sample_{name}": value for name, value in found.items()})
         mlflow.log_metrics(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pandas as pd
 from astro.files import File
+
+log = logging.getLogger(__name__)
 
 
 class CSVFile(File):
@@ -18,3 +22,4 @@ class CSVFile(File):
             csv.write_csv(
                 pa.Table.from_pandas(df, preserve_index=False), stream, csv.WriteOptions(quoting_header="needed")
             )
+        log.info("Wrote %d rows and %d columns to %s", *df.shape, self.path)

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import platform
 import re
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -39,18 +40,29 @@ from include.requirements import pinned_requirements
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 ROOT = Path(__file__).resolve().parents[1]
+HARMLESS = (  # warnings of MLflow's
+    "Hint: Inferred schema contains integer column",  # they can't get gaps: such rows are left out
+    "The specified dataset source can be interpreted in multiple ways",  # it names the same one twice
+)
 
 
 def in_mlflow(function: Callable[P, str]) -> Callable[P, str]:
-    """Runs a function that returns a run's id connected to MLflow, and hands the id to whoever asks the task for
-    `mlflow_run_id`. What can't pass fails the task for good.
+    """Runs a function that returns a run's id connected to MLflow. What can't pass fails the task for good.
+
+    Whoever asks the task for `mlflow_run_id` gets the id, and for `mlflow_run_page` the run's page in the MLflow UI.
     """
 
     @functools.wraps(function)
     def connected(*args: P.args, **kwargs: P.kwargs) -> str:
-        with fail_for_good(), mlflow_connected():
+        with fail_for_good(), mlflow_connected(), warnings.catch_warnings():
+            for harmless in HARMLESS:
+                warnings.filterwarnings("ignore", harmless)
             run_id = function(*args, **kwargs)
-        get_current_context()["ti"].xcom_push("mlflow_run_id", run_id)
+            run = MlflowClient().get_run(run_id).info
+        log.info("Tracked in MLflow: run %s (%s)", run.run_name, run_id)
+        instance = get_current_context()["ti"]
+        instance.xcom_push("mlflow_run_id", run_id)
+        instance.xcom_push("mlflow_run_page", f"experiments/{run.experiment_id}/runs/{run_id}")
         return run_id
 
     return connected
@@ -89,6 +101,12 @@ def lineage_tags(pipeline_run: str, inputs: str) -> dict[str, str]:
         "attempt_of": attempt_of,
         "inputs": inputs,
     }
+
+
+def described(what: str, lineage: dict[str, str]) -> str:
+    """A run's description: what it holds, and how to find the others of the same pass through the pipeline."""
+    together = f'tags.pipeline_run = "{lineage["pipeline_run"]}"'
+    return f"{what}\n\nThe runs of the same pass through the pipeline: search for `{together}`"
 
 
 def finished_run(experiment_id: str, lineage: dict[str, str]) -> Run | None:

@@ -6,6 +6,7 @@ import functools
 import gc
 import importlib
 import sys
+import warnings
 
 import botocore.loaders
 from airflow.listeners import hookimpl
@@ -18,6 +19,10 @@ from include.operators.links import ExperimentLink, ObjectLink, RunLink, Version
 
 # What the tasks import beside the DAG files.
 IN_TASKS = ("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction")
+
+
+# The Astro SDK's last release has not been adapted to it, and every task's log would say so.
+warnings.filterwarnings("ignore", "Method `serialize_value` in XCom backend AstroCustomXcomBackend")
 
 
 @hookimpl
@@ -42,6 +47,8 @@ def preload() -> None:
     botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)  # one for all clients
     S3Hook(None).get_conn()
     warn_dependency_requirement_mismatches(pinned_requirements(config.MODEL_CLASS))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "include"]:
+        del sys.modules[name]  # the project's own, which take no time: tasks import them as they are by then
     gc.freeze()  # the tasks' garbage collection needn't look at all that, and copy it by doing so
 
 

@@ -26,8 +26,11 @@ def seen_by_browser(address: str) -> str:
 
 
 def mlflow_page(path: str) -> str:
-    """The address of a page of the MLflow UI, for the user's browser."""
-    return f"{seen_by_browser(MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address)}/#/{path}"
+    """The address of a page of the MLflow UI, for the user's browser. Without the parameter MLflow would show what it
+    has for language models.
+    """
+    address = seen_by_browser(MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address)
+    return f"{address}/#/{path}?workflowType=machine_learning"
 
 
 class _Link(BaseOperatorLink):
@@ -45,17 +48,17 @@ class _Link(BaseOperatorLink):
 
 class RunLink(_Link):
     name = "MLflow run"
-    key = "mlflow_run_id"
+    key = "mlflow_run_page"
 
     def address(self, value: str) -> str:
-        return mlflow_page(f"runs/{value}")
+        return mlflow_page(value)
 
 
 class ExperimentLink(_Link):
     name = "MLflow experiment"
 
     def address(self, value: str) -> str:
-        return mlflow_page(f"experiments/{value}")
+        return mlflow_page(f"experiments/{value}/runs")
 
 
 class VersionLink(_Link):

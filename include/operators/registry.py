@@ -35,7 +35,9 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
             if version["name"] == self.name:
                 self.log.info("Run %s has version %s already", self.run_id, version["version"])
                 return {"model_version": version}
-        return super().execute(context)
+        made = super().execute(context)
+        self.log.info("Run %s becomes version %s of %s", self.run_id, made["model_version"]["version"], self.name)
+        return made
 
 
 class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOperator):
@@ -43,4 +45,8 @@ class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOp
 
     operator_extra_links = (VersionLink(),)
 
-    execute = fail_for_good()(registry.TransitionModelVersionStageOperator.execute)
+    @fail_for_good()
+    def execute(self, context: dict[str, Any]) -> Any:
+        moved = super().execute(context)
+        self.log.info("Version %s of %s is in stage %s", self.version, self.name, self.stage)
+        return moved

@@ -83,3 +83,16 @@ def test_locks_name_no_index(lock):
     text = lock.read_text()
     assert "--hash=sha256:" in text
     assert not re.search(r"://|^--?(i|f|index-url|extra-index-url|find-links)\b", text, re.MULTILINE)
+
+
+def test_pre_commit_has_the_ruff_of_make_lint():
+    (revision,) = re.findall(r"rev: v(\S+)", (ROOT / ".pre-commit-config.yaml").read_text())
+
+    assert locked("dev", "3.11")["ruff"] == revision
+
+
+def test_the_actions_of_the_workflow_are_pinned():
+    used = re.findall(r"uses: (\S+)", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+
+    assert used
+    assert not [action for action in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)]

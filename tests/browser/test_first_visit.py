@@ -1,0 +1,190 @@
+"""What someone does who has just started the project, in their browser. The tests follow each other."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+DAGS = ("feature_eng", "train", "predict")
+MODEL = "Reg_RidgeCV_possums"
+ALPHAS = [0.5, 5.0, 50.0]
+A_PASS = 300_000  # ms; it builds the environment for predicting on the way
+
+
+@pytest.fixture(scope="module")
+def airflow(stack, page):
+    """Opens a page of Airflow's UI."""
+    return lambda path: page.goto(f"{stack.url('airflow')}/{path}")
+
+
+@pytest.fixture(scope="module")
+def triggered(airflow, page, screenshot):
+    """Triggers feature_eng by its form, with hyperparameters of one's own, and waits until all three DAGs are green."""
+    airflow("dags/feature_eng/trigger")
+    write(page, {"alphas": ALPHAS})
+    screenshot("trigger")
+    page.get_by_role("button", name="Trigger", exact=True).click()
+    expect(page).not_to_have_url("**/trigger")
+    airflow("home")
+    for dag in DAGS:
+        expect(page.locator(f"#dag-run-{dag}-success")).to_have_attribute("title", "success: 1", timeout=A_PASS)
+    screenshot("dags")
+
+
+@pytest.fixture(scope="module")
+def button(stack, page, airflow, triggered):
+    """Opens the page of a task's newest run, and returns its button of this name."""
+
+    def find(dag: str, task: str, name: str):
+        runs = page.request.get(f"{stack.url('airflow')}/api/v1/dags/{dag}/dagRuns").json()["dag_runs"]
+        airflow(f"dags/{dag}/grid?dag_run_id={quote(runs[-1]['dag_run_id'])}&task_id={task}")
+        return page.get_by_role("link", name=name, exact=True)
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def press(page, button):
+    """Presses a task's button, and returns the page that opens."""
+
+    def press(dag: str, task: str, name: str):
+        with page.expect_popup() as opened:
+            button(dag, task, name).click()
+        return opened.value
+
+    return press
+
+
+def write(page, hyper_parameters: dict) -> None:
+    """Types into the form's editor for JSON."""
+    editor = page.locator(".CodeMirror").first
+    editor.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(json.dumps(hyper_parameters, indent=4))
+
+
+def test_the_dags_are_there_and_nothing_runs_by_itself(page, airflow):
+    airflow("home")
+
+    for dag in DAGS:
+        expect(page.locator(f"#toggle-{dag}")).to_be_checked()
+        expect(page.locator(f"#dag-run-{dag}-queued")).to_have_attribute("title", "queued: 0")
+        for state in ("success", "running", "failed"):
+            expect(page.locator(f"#dag-run-{dag}-{state}")).to_have_attribute("title", f"{state}: 0")
+    expect(page.get_by_role("link", name="possum team")).to_have_count(3)
+    expect(page.locator("a.label-info", has_text="possums")).to_have_count(3)
+
+
+@pytest.mark.parametrize(
+    ("dag", "words"),
+    [
+        ("feature_eng", ["include/possum.csv", "s3://data/possum.csv", "which starts the DAG train"]),
+        ("train", ["cross-validates RidgeCV", MODEL, "which starts the DAG predict"]),
+        ("predict", ["s3://data/possum_tail_length.csv", "include/plots/possum_tails.png"]),
+    ],
+)
+def test_a_dag_says_what_it_does(dag, words, page, airflow):
+    airflow(f"dags/{dag}/grid")
+
+    page.get_by_text("DAG Docs").click()
+
+    diagram = page.locator("pre", has_text="─►")
+    for word in words:
+        expect(diagram).to_contain_text(word)
+    expect(diagram).not_to_contain_text("{")
+
+
+def test_the_form_explains_and_refuses(page, airflow):
+    airflow("dags/feature_eng/trigger")
+    expect(page.locator("body")).to_contain_text("alphas: the strengths of regularisation")
+    expect(page.locator("#element_data_file")).to_have_value("possum.csv")
+
+    write(page, {"alphas": [-1]})
+    page.get_by_role("button", name="Trigger", exact=True).click()
+
+    expect(page.locator("body")).to_contain_text("-1 is less than or equal to the minimum of 0")
+
+
+def test_triggering_feature_eng_is_all_it_takes(triggered, page, airflow):
+    airflow("home")
+
+    for dag in DAGS:
+        expect(page.locator(f"#dag-run-{dag}-failed")).to_have_attribute("title", "failed: 0")
+
+
+@pytest.mark.parametrize(
+    ("dag", "last"), [("feature_eng", "save_data_to_s3"), ("train", "choose_champion"), ("predict", "save_predictions")]
+)
+def test_the_graph_is_readable(dag, last, triggered, page, airflow, screenshot):
+    airflow(f"dags/{dag}/grid?tab=graph")
+
+    nodes = page.locator(".react-flow__node")
+    expect(nodes.filter(has_text=last)).to_be_visible()
+    expect(nodes.filter(has_text="Dataset").first).to_be_visible()
+    expect(nodes.filter(has_text="list_existing_experiments")).to_have_count(0)  # the groups are folded
+    expect(nodes.filter(has_text="create_model_version")).to_have_count(0)
+    screenshot(f"{dag}_graph")
+
+
+def test_a_button_leads_to_the_models_run(press):
+    run = press("train", "train_model", "MLflow run")
+
+    expect(run.get_by_role("heading", name="RidgeCV")).to_be_visible()
+    expect(run.locator("body")).to_contain_text(str(ALPHAS))  # those of the form
+    expect(run.locator("body")).to_contain_text("cv_rmse")
+    expect(run.locator("body")).to_contain_text("The runs of the same pass through the pipeline")
+    run.close()
+
+
+def test_a_button_leads_to_the_experiment_with_its_three_runs(press, screenshot):
+    task = "prepare_mlflow_experiment.get_current_experiment_id"
+    experiment = press("feature_eng", task, "MLflow experiment")
+
+    for run in ("Scaler", "RidgeCV", "Predictions"):
+        expect(experiment.get_by_role("link", name=run, exact=True)).to_be_visible()
+    expect(experiment.locator("body")).to_contain_text("Predicts the tail length of one animal")
+    screenshot("mlflow_runs", experiment)
+    experiment.close()
+
+
+def test_from_the_registered_model_to_its_plot(press, screenshot):
+    version = press("train", "register_model.create_model_version", "Model version")
+    expect(version.get_by_role("heading", name="Version 1")).to_be_visible()
+    for words in ("predicts the tail length of one animal in cm", "champion", "Staging", "always the mean"):
+        expect(version.locator("body")).to_contain_text(words)
+    screenshot("mlflow_version", version)
+
+    version.get_by_role("link", name=MODEL).first.click()
+    expect(version.locator("body")).to_contain_text("Load the version with the alias")
+    version.go_back()
+    version.get_by_role("link", name="RidgeCV", exact=True).click()
+    version.get_by_role("tab", name="Artifacts").click()
+    version.get_by_text("plots", exact=True).click()
+    version.get_by_text("possum_tails.png").click()
+
+    plot = version.locator("img[src^='blob:'], img[src*='get-artifact']").first
+    expect(plot).to_be_visible()
+    assert plot.evaluate("picture => picture.naturalWidth") > 1000
+    screenshot("mlflow_plot", version)
+    version.close()
+
+
+@pytest.mark.parametrize(
+    ("dag", "task", "columns"),
+    [("feature_eng", "save_data_to_s3", "site_1"), ("predict", "save_predictions", "case,true,predicted")],
+)
+def test_a_button_leads_to_what_was_saved(dag, task, columns, button, page):
+    address = button(dag, task, "S3 object").get_attribute("href")
+
+    saved = page.request.get(address)
+
+    assert saved.ok
+    assert saved.text().startswith(columns)
+    assert len(saved.text().splitlines()) == 102
+
+
+def test_the_pages_have_nothing_to_complain_about(complaints):
+    assert complaints == []
