@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import json
 import os
@@ -9,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 import yaml
@@ -55,6 +58,26 @@ def test_parse_finds_what_cannot_be_imported_and_nothing_else(tmp_path):
     assert reported == ["dags/broken"], done.stdout
     assert "No module named 'no_such_module'" in done.stdout
     assert "1 failed, 1 passed" in done.stdout
+
+
+def test_astro_dev_pytest_can_import_every_test():
+    """The image has what requirements.txt installs; tests of something else have to skip themselves where it is not."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    elsewhere = {re.match(r"[\w-]+", line)[0] for line in groups["airflow"] + groups["dev"]}
+    elsewhere -= {"apache-airflow", "psutil", "rich", "pytest"}  # psutil and rich come with Airflow
+    packages = packages_distributions()
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        imported = set()
+        for line in ast.parse(file.read_text()).body:
+            if "importorskip" in ast.unparse(line):
+                break
+            if isinstance(line, ast.Import):
+                imported |= {name.name for name in line.names}
+            elif isinstance(line, ast.ImportFrom):
+                imported.add(line.module)
+        assert not imported & {"include.local_stack.stack", "include.local_stack.services"}, file
+        installed_by = {package for name in imported for package in packages.get(name.partition(".")[0], [])}
+        assert not installed_by & elsewhere, file
 
 
 def test_the_project_has_a_name_that_works_as_a_host():

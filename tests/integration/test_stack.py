@@ -10,6 +10,7 @@ import socket
 import psutil
 import pytest
 
+pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
 from include.local_stack.stack import Stack, StackError, free_port
 
 
