@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from airflow.datasets import Dataset
 from airflow.decorators import dag, task, task_group
+from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
@@ -54,18 +55,11 @@ def create_experiment() -> None:
     experiment.create(config.EXPERIMENT)
 
 
-@task
-def experiment_exists(experiments: list[dict]) -> None:
-    from include import experiment
-
-    experiment.restore(experiments[0])
-
-
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def get_current_experiment_id() -> str:
     from include import experiment
 
-    return experiment.find(config.EXPERIMENT)[0]["experiment_id"]
+    return experiment.active_id(config.EXPERIMENT)
 
 
 @task_group
@@ -73,7 +67,8 @@ def prepare_mlflow_experiment(buckets):
     experiments = list_existing_experiments()
     create, experiment_id = create_experiment(), get_current_experiment_id()
     buckets >> create  # its artifacts go there
-    check_if_experiment_exists(experiments) >> [create, experiment_exists(experiments)] >> experiment_id
+    experiment_exists = EmptyOperator(task_id="experiment_exists")
+    check_if_experiment_exists(experiments) >> [create, experiment_exists] >> experiment_id
     return linked(experiment_id, ExperimentLink())
 
 

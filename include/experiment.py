@@ -38,9 +38,11 @@ def create(name: str) -> None:
 
 
 @fail_for_good()
-def restore(experiment: dict[str, Any]) -> None:
-    """Restores the experiment if someone deleted it in the MLflow UI."""
+def active_id(name: str) -> str:
+    """The experiment's id. If someone deleted the experiment in the MLflow UI, it is restored."""
+    (experiment,) = find(name)
     if experiment["lifecycle_stage"] != "active":
         hook = MLflowClientHook("POST", mlflow_conn_id=config.MLFLOW_CONNECTION)
         hook.call("experiments/restore", experiment_id=experiment["experiment_id"])
-        log.info("Restored experiment %s, which had been deleted", experiment["name"])
+        log.info("Restored experiment %s, which had been deleted", name)
+    return experiment["experiment_id"]

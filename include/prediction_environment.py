@@ -82,8 +82,8 @@ def _build(environment: Path, lines: list[str]) -> None:
         (unfinished / "requirements.txt").write_text("\n".join(lines))
         uv = find_uv_bin()
         _run(uv, "venv", "-q", "--allow-existing", "--relocatable", "--python", sys.executable, unfinished)
-        _run(uv, "pip", "install", "-q", "--compile-bytecode", "--python", unfinished / "bin" / "python",
-             "-r", unfinished / "requirements.txt")  # fmt: skip
+        python, wanted = unfinished / "bin" / "python", unfinished / "requirements.txt"
+        _run(uv, "pip", "install", "-q", "--python", python, "-r", wanted)
         (unfinished / SIZES).write_text(json.dumps(_sizes(unfinished)))
         unfinished.rename(environment)
     finally:

@@ -19,13 +19,13 @@ from include import config, drift, evaluation, handover, plots
 from include.features import scaling
 from include.schema import Categorical
 from include.tracking import (
+    artifacts,
     described,
     digest,
     finished_run,
     in_mlflow,
     lineage_tags,
     log_data,
-    log_frame,
     log_sklearn,
     metric_name,
     model_version,
@@ -77,7 +77,8 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
                 for feature, value in values.items()
             }
         )
-        log_frame(learnt, "scaling.csv")
+        with artifacts() as folder:
+            learnt.to_csv(folder / "scaling.csv")
     return run.info.run_id
 
 
@@ -124,12 +125,16 @@ def track_training(
         mlflow.log_metrics(scores, model_id=model_id)
         if (alpha := getattr(model, "alpha_", None)) is not None:
             mlflow.log_metric("alpha", float(alpha))
-        log_frame(judged.predictions, "out_of_fold_predictions.csv")
-        mlflow.log_figure(plots.out_of_fold(judged), OUT_OF_FOLD_PLOT)
-        if (weights := coefficients(model, features.columns)) is not None:
-            log_frame(weights, "coefficients.csv")
-            mlflow.log_figure(plots.coefficients(weights), "plots/coefficients.png")
-        log_frame(features.sample(min(len(features), REFERENCE_ROWS), random_state=config.SEED), REFERENCE)
+        with artifacts() as folder:
+            for file in (OUT_OF_FOLD_PLOT, REFERENCE):
+                (folder / file).parent.mkdir()
+            judged.predictions.to_csv(folder / "out_of_fold_predictions.csv")
+            plots.out_of_fold(judged).savefig(folder / OUT_OF_FOLD_PLOT)
+            if (weights := coefficients(model, features.columns)) is not None:
+                weights.to_csv(folder / "coefficients.csv")
+                plots.coefficients(weights).savefig(folder / "plots" / "coefficients.png")
+            sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=config.SEED)
+            sample.to_parquet(folder / REFERENCE)
     return run.info.run_id
 
 
@@ -173,7 +178,8 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
         mlflow.log_metrics(
             {"drifted_features": int(compared["drifted"].sum()), "drift_max": compared["statistic"].max()}
         )
-        log_frame(compared, "drift.csv")
+        with artifacts() as folder:
+            compared.to_csv(folder / "drift.csv")
     return run.info.run_id
 
 

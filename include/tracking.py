@@ -6,13 +6,14 @@ again, and what an attempt left unfinished is deleted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
 import platform
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,12 +130,12 @@ def log_data(frame: pd.DataFrame, source: str, name: str, context: str, targets:
     mlflow.log_input(data, context=context)
 
 
-def log_frame(frame: pd.DataFrame, file: str) -> None:
-    """Logs a DataFrame as an artifact, CSV or Parquet by the ending of `file`."""
+@contextlib.contextmanager
+def artifacts() -> Iterator[Path]:
+    """A folder whose files become artifacts of the active run, all at once."""
     with TemporaryDirectory() as folder:
-        path = Path(folder, Path(file).name)
-        frame.to_csv(path) if path.suffix == ".csv" else frame.to_parquet(path)
-        mlflow.log_artifact(str(path), file.rpartition("/")[0] or None)
+        yield Path(folder)
+        mlflow.log_artifacts(folder)
 
 
 def log_sklearn(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:

@@ -55,6 +55,8 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         self.aws_conn_id = aws_conn_id
         self.python_callable = _load_and_predict
         self.op_kwargs: dict[str, Any] = {}
+        # The first prediction in a new environment leaves the bytecode of what it has imported, for all later ones.
+        self.env_vars = {"PYTHONDONTWRITEBYTECODE": ""}
 
     @fail_for_good()
     def execute(self, context: Context) -> pd.DataFrame:
