@@ -5,8 +5,10 @@ from __future__ import annotations
 from airflow.hooks.base import BaseHook
 from airflow.providers.amazon.aws.operators import s3
 from airflow.utils.context import Context
+from botocore.exceptions import ClientError
 
-from include.failures import fail_for_good
+from include.errors import ConfigurationError
+from include.failures import fail_for_good, http_status
 
 
 class S3CreateBucketOperator(s3.S3CreateBucketOperator):
@@ -16,4 +18,12 @@ class S3CreateBucketOperator(s3.S3CreateBucketOperator):
     def execute(self, context: Context) -> None:
         if self.aws_conn_id:  # one that isn't there would silently mean whatever credentials this machine has
             BaseHook.get_connection(self.aws_conn_id)
-        super().execute(context)
+        try:
+            super().execute(context)
+        except ClientError as error:
+            if http_status(error) not in (401, 403):
+                raise
+            raise ConfigurationError(
+                f"S3 refuses bucket {self.bucket_name!r} to connection {self.aws_conn_id!r}: {error}. "
+                "Correct login and password; or make the bucket yourself, and let this login use it."
+            ) from error

@@ -37,7 +37,9 @@ def test_a_bucket_that_is_there_is_left_alone(make, server):
 def test_a_refused_login_fails_for_good(make, server):
     server.answer = 403, ""
 
-    with pytest.raises(AirflowFailException, match="403"):
+    with pytest.raises(
+        AirflowFailException, match=r"refuses bucket 'data' to connection 'aws_conn'.*403.*Correct login"
+    ):
         make("data")
 
 
