@@ -201,10 +201,10 @@ def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
         try:
             config.PLOTS.mkdir(parents=True, exist_ok=True)
             for plot in (drawn, Path(honest)):
-                shutil.copy(plot, partial := config.PLOTS / f".{plot.name}")
+                shutil.copy(plot, partial := config.PLOTS / f".{Path(folder).name}-{plot.name}")
                 partial.replace(config.PLOTS / plot.name)
             log.info("Drew %s", config.PLOTS / config.PLOT_FILE)
-        except PermissionError as error:
+        except OSError as error:  # no right to write there, read-only, full
             log.warning(
                 "The plot is in MLflow only, since %s. To have it on disk, too: chmod a+rwx include/plots", error
             )
