@@ -45,7 +45,7 @@ HYPER_PARAMETERS = Param(
 DATA_FILE = Param(
     config.DATA_FILE,
     type="string",
-    pattern=r"^[\w][\w .-]*\.csv$",
+    pattern=r"^[\w][\w .-]*\.csv$(?!\n)",
     examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
     title="Data file",
     description="The name of a CSV file in include/, with the columns that include/config.py names.",

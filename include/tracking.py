@@ -183,4 +183,4 @@ def served(artifact_uri: str) -> str:
 
 def metric_name(text: str) -> str:
     """`text` with what MLflow doesn't take in a name replaced by underscores."""
-    return re.sub(r"[^\w\-. :/]", "_", text, flags=re.ASCII)
+    return re.sub(r"[^\w\-. :]", "_", text, flags=re.ASCII)
