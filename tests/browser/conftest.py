@@ -68,8 +68,10 @@ def page(stack, chromium, complaints):
         browser = playwright.chromium.launch(executable_path=chromium)
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.set_default_timeout(60_000)
+        sync_api.expect.set_options(timeout=60_000)
         # As if the user had closed MLflow's assistant, which opens on the first visit.
-        context.add_init_script("localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')")
+        closed = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+        context.add_init_script(f"if (location.protocol === 'http:') {closed}")
         context.on("weberror", lambda error: note(str(error.error)))
         context.on(
             "console",

@@ -1,0 +1,213 @@
+"""The project as someone's template: another CSV and an edited include/config.py, and nothing of the possums is left in
+what it makes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes
+
+stack = pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
+ROOT = Path(__file__).resolve().parents[2]
+OURS = re.compile(r"possums?|\btaill?s?\b|\banimals?\b|\bridge|\balphas\b|brushtail|\bcm\b|hdlngth", re.IGNORECASE)
+
+# What the user writes into include/config.py, in the place of what stands there.
+EDITS = {
+    "DATA_FILE": "diabetes.csv",
+    "ROW": "patient",
+    "ROW_NUMBER": None,
+    "TARGET": "progression",
+    "TARGET_LABEL": "progression of the disease",
+    "TARGET_UNIT": "points",
+    "MODEL_CLASS": "sklearn.ensemble.RandomForestRegressor",
+    "HYPER_PARAMETERS": {"n_estimators": 20, "min_samples_leaf": 3, "random_state": 7},
+    "HYPER_PARAMETER_RULES": {"n_estimators": {"description": "how many trees", "type": "integer", "minimum": 1}},
+    "EXPERIMENT": "Diabetes",
+    "REGISTERED_MODEL": "Progression_of_diabetes",
+    "MODEL_TAGS": {"model_type": "regression", "data": "diabetes"},
+    "INTENDED_USE": "Shows that the project takes other data.",
+    "LIMITS": "442 patients, measured in the 1980s.",
+    "DATA_BUCKET": "clinic",
+    "ARTIFACT_BUCKET": "clinicmodels",
+    "FEATURES_FILE": "diabetes_features.csv",
+    "PREDICTIONS_FILE": "diabetes_predictions.csv",
+    "FEATURES_DATASET": "s3://clinic/diabetes_features.csv",
+    "MODEL_DATASET": "diabetes_model_trained",
+    "TAGS": ["diabetes"],
+    "OWNER": "clinic",
+    "PLOT_FILE": "diabetes.png",
+    "PICTURE_FILE": None,
+}
+COLUMNS = """{
+    "age": Numeric(0, 120),
+    "sex": Categorical(("woman", "man")),
+    "clinic": Categorical(),
+    "bmi": Numeric(10, 70),
+    "bp": Numeric(),
+    "s5": Numeric(),
+    TARGET: Numeric(0, 1000),
+}"""
+
+# Runs in the copy, with the copy's own code: starts the services and runs the three DAGs, as Airflow's workers would.
+PASS = """
+import json, os, sys
+from pathlib import Path
+from include.local_stack.stack import Stack, free_port
+
+stack = Stack(Path(sys.argv[1]), ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+try:
+    stack.start("postgres", "s3", "mlflow")
+    stack.prepare_airflow()
+    ours = {"PREDICTION_ENVIRONMENTS": os.environ["PREDICTION_ENVIRONMENTS"]}  # one that is there already
+    os.environ.update(stack.environment() | ours)
+    from airflow.models import DagBag
+    from airflow.serialization.serialized_objects import SerializedDAG
+    bag = DagBag(include_examples=False)
+    assert bag.import_errors == {}, bag.import_errors
+    bag.sync_to_db()
+    Path(sys.argv[1], "dags.json").write_text(json.dumps([SerializedDAG.to_dict(dag) for dag in bag.dags.values()]))
+    for dag_id in ("feature_eng", "train", "predict"):
+        assert bag.dags[dag_id].test().state == "success", dag_id
+    print("stack", json.dumps({name: stack.url(name) for name in ("mlflow", "s3")}), flush=True)
+    sys.stdin.read()  # the test looks around meanwhile
+finally:
+    stack.stop()
+"""
+
+
+def edited(config: str) -> str:
+    for name, value in EDITS.items():
+        config, count = re.subn(rf"(?ms)^({name}(?:: [^=]+)?) = .*?(?=^[^\s}}]|\Z)", rf"\1 = {value!r}\n", config)
+        assert count == 1, name
+    return re.sub(r"(?ms)^(COLUMNS.*?) = \{.*?^\}", rf"\1 = {COLUMNS}", config)
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """A copy of the project, made to someone's own."""
+    copy = tmp_path_factory.mktemp("mine") / "project"
+    for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
+        if name.startswith(("dags/", "include/", "plugins/", ".env_example")) and "possum" not in name:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    (copy / ".local").mkdir()
+    (copy / ".local" / "mlflow-server").symlink_to(ROOT / ".local" / "mlflow-server")
+    config = copy / "include" / "config.py"
+    config.write_text(edited(config.read_text()))
+
+    frame = load_diabetes(as_frame=True, scaled=False).frame.rename(columns={"target": "progression"})
+    frame["sex"] = frame["sex"].map({1: "woman", 2: "man"})
+    frame["clinic"] = np.array(["north", "south", "harbour"])[np.arange(len(frame)) % 3]
+    gaps = np.random.default_rng(7)
+    for column in ("age", "sex", "clinic", "bmi"):
+        frame.loc[gaps.choice(len(frame), 5, replace=False), column] = None
+    frame.to_csv(copy / "include" / "diabetes.csv", index=False)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def made(mine):
+    """All that a pass through the pipeline has made, by where it stands: names, texts and logs."""
+    home = mine.parent / "home"
+    foreign = ("AIRFLOW", "AWS_", "MLFLOW_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    environment["PYTHONPATH"] = str(mine)
+    log = (mine.parent / "log.txt").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PASS, str(home)], cwd=mine, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+    )  # fmt: skip
+    try:
+        output = []
+        for line in process.stdout:
+            output.append(line)
+            if line.startswith("stack {"):
+                break
+        else:
+            log.seek(0)
+            pytest.fail("".join(output)[-5000:] + log.read()[-5000:])
+        log.seek(0)
+        urls = json.loads(output.pop().removeprefix("stack "))
+        yield {
+            "log": "".join(output) + log.read(),
+            "DAGs": (home / "dags.json").read_text(),
+            **objects(urls["s3"]),
+            **tracked(urls["mlflow"]),
+            **{f"plots/{plot.name}": "" for plot in (mine / "include" / "plots").iterdir()},
+        }
+    finally:
+        process.stdin.close()
+        process.wait(timeout=60)
+
+
+def objects(url: str) -> dict[str, str]:
+    login = {"aws_access_key_id": "minioadmin", "aws_secret_access_key": "minioadmin"}
+    s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **login)
+    found = {}
+    for bucket in s3.list_buckets()["Buckets"]:
+        for item in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
+            body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
+            found[f"s3://{bucket['Name']}/{item['Key']}"] = body.decode("latin-1")
+    return found
+
+
+def table(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text))
+
+
+def tracked(url: str) -> dict[str, str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(url)
+    experiments = client.search_experiments()
+    runs = client.search_runs([experiment.experiment_id for experiment in experiments])
+    return {
+        "experiments": str([dict(experiment) for experiment in experiments]),
+        **{f"run {run.info.run_name}": str(run.to_dictionary()) for run in runs},
+        "registered models": str([dict(model) for model in client.search_registered_models()]),
+        "versions": str([dict(version) for version in client.search_model_versions()]),
+    }
+
+
+def test_it_makes_what_the_config_says(made):
+    assert {"run Scaler", "run RandomForestRegressor", "run Predictions", "plots/diabetes.png"} <= set(made)
+    assert "Progression_of_diabetes" in made["registered models"]
+    assert "predicts the progression of the disease of one patient in points" in made["versions"]
+    assert "n_estimators" in made["DAGs"]
+    assert list(table(made["s3://clinic/diabetes_predictions.csv"])) == ["patient", "true", "predicted"]
+    assert any(key.startswith("s3://clinicmodels/") for key in made)
+
+
+def test_rows_with_gaps_are_left_out_and_labels_encoded(made):
+    features = table(made["s3://clinic/diabetes_features.csv"])
+
+    assert 420 < len(features) < 442
+    assert {"sex_man", "sex_woman", "clinic_harbour", "clinic_north", "bmi"} <= set(features)
+
+
+def test_the_forest_is_better_than_the_mean(made):
+    found = dict(re.findall(r"'((?:cv|baseline)_rmse)': ([\d.]+)", made["run RandomForestRegressor"]))
+
+    assert float(found["cv_rmse"]) < 0.9 * float(found["baseline_rmse"])
+
+
+def test_nothing_of_the_possums_is_left(made):
+    def words(text: str) -> set[str]:
+        return set(OURS.findall(text))
+
+    texts = {place: text for place, text in made.items() if not place.endswith((".png", ".parquet", ".pkl"))}
+
+    assert {place: found for place, text in texts.items() if (found := words(text))} == {}
+    assert {place for place in made if OURS.search(place)} == set()
