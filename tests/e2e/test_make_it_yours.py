@@ -5,7 +5,6 @@ what it makes.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import shutil
@@ -67,23 +66,20 @@ from pathlib import Path
 from include.local_stack.stack import Stack, free_port
 
 stack = Stack(Path(sys.argv[1]), ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
-try:
-    stack.start("postgres", "s3", "mlflow")
-    stack.prepare_airflow()
-    ours = {"PREDICTION_ENVIRONMENTS": os.environ["PREDICTION_ENVIRONMENTS"]}  # one that is there already
-    os.environ.update(stack.environment() | ours)
-    from airflow.models import DagBag
-    from airflow.serialization.serialized_objects import SerializedDAG
-    bag = DagBag(include_examples=False)
-    assert bag.import_errors == {}, bag.import_errors
-    bag.sync_to_db()
-    Path(sys.argv[1], "dags.json").write_text(json.dumps([SerializedDAG.to_dict(dag) for dag in bag.dags.values()]))
-    for dag_id in ("feature_eng", "train", "predict"):
-        assert bag.dags[dag_id].test().state == "success", dag_id
-    print("stack", json.dumps({name: stack.url(name) for name in ("mlflow", "s3")}), flush=True)
-    sys.stdin.read()  # the test looks around meanwhile
-finally:
-    stack.stop()
+stack.start("postgres", "s3", "mlflow")
+stack.prepare_airflow()
+ours = {"PREDICTION_ENVIRONMENTS": os.environ["PREDICTION_ENVIRONMENTS"]}  # one that is there already
+os.environ.update(stack.environment() | ours)
+
+from airflow.models import DagBag
+from airflow.serialization.serialized_objects import SerializedDAG
+
+bag = DagBag(include_examples=False)
+assert bag.import_errors == {}, bag.import_errors
+bag.sync_to_db()
+Path(sys.argv[1], "dags.json").write_text(json.dumps([SerializedDAG.to_dict(dag) for dag in bag.dags.values()]))
+for dag_id in ("feature_eng", "train", "predict"):
+    assert bag.dags[dag_id].test().state == "success", dag_id
 """
 
 
@@ -124,32 +120,21 @@ def made(mine):
     foreign = ("AIRFLOW", "AWS_", "MLFLOW_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     environment["PYTHONPATH"] = str(mine)
-    log = (mine.parent / "log.txt").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "-c", PASS, str(home)], cwd=mine, env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-    )  # fmt: skip
+    services = stack.Stack(home)
     try:
-        output = []
-        for line in process.stdout:
-            output.append(line)
-            if line.startswith("stack {"):
-                break
-        else:
-            log.seek(0)
-            pytest.fail("".join(output)[-5000:] + log.read()[-5000:])
-        log.seek(0)
-        urls = json.loads(output.pop().removeprefix("stack "))
+        command = [sys.executable, "-c", PASS, str(home)]
+        done = subprocess.run(command, cwd=mine, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+        services = stack.Stack(home)  # with the ports that it has been given
         yield {
-            "log": "".join(output) + log.read(),
+            "log": done.stdout + done.stderr,
             "DAGs": (home / "dags.json").read_text(),
-            **objects(urls["s3"]),
-            **tracked(urls["mlflow"]),
+            **objects(services.url("s3")),
+            **tracked(services.url("mlflow")),
             **{f"plots/{plot.name}": "" for plot in (mine / "include" / "plots").iterdir()},
         }
     finally:
-        process.stdin.close()
-        process.wait(timeout=60)
+        services.stop()
 
 
 def objects(url: str) -> dict[str, str]:
