@@ -4,7 +4,7 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast test-browser screenshots bench prune lint format lock install install-dev
+.PHONY: help run stop status clean test test-fast test-browser test-faults test-celery test-endurance advisories screenshots bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,23 @@ test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIU
 
 screenshots: ## the pictures in the README, taken on the way of `make test-browser`
 	@SCREENSHOTS=.github/screenshots $(MAKE) test-browser
+
+test-faults: install-dev ## services that stop, processes that die, a disk that is full (about 15 minutes)
+	@.venv/bin/python -m pytest tests/faults
+
+test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (2 minutes)
+	@$(FIND_PYTHON) include/local_stack/install.py celery
+	@.venv/bin/python -m pytest tests/celery
+
+test-endurance: install-dev ## 30 runs in a row (RUNS=5 for fewer) leave nothing behind and take as long as the first
+	@RUNS=$(RUNS) .venv/bin/python -m pytest -s tests/endurance
+
+OSV = https://api.osv.dev/v1/vulns/OSV-2020-744
+AUDIT = .venv/bin/uv tool run -q pip-audit==2.10.1 --disable-pip --vulnerability-service osv --progress-spinner off
+advisories: install ## known advisories about the pinned packages (needs the OSV database on the internet)
+	@.venv/bin/python -c 'import requests; requests.get("$(OSV)", timeout=10).raise_for_status()' 2>/dev/null || \
+		{ echo "Nothing was checked: the OSV database, api.osv.dev, can't be reached from here. Try it in another network." >&2; exit 1; }
+	@status=0; for lock in $(LOCKS)/*.txt; do echo "$$lock"; $(AUDIT) -r "$$lock" || status=1; done; exit $$status
 
 bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="104 1000" for others)
 	@.venv/bin/python -m include.local_stack.bench
@@ -63,3 +80,4 @@ lock: install ## resolve the versions in requirements.txt and pyproject.toml ane
 	@$(RESOLVE) --group mlflow -o $(LOCKS)/mlflow.txt
 	@$(RESOLVE) --group dev -c $(LOCKS)/airflow.txt -o $(LOCKS)/dev.txt
 	@$(RESOLVE) --group browser -c $(LOCKS)/airflow.txt -o $(LOCKS)/browser.txt
+	@$(RESOLVE) --group celery -c $(LOCKS)/airflow.txt -o $(LOCKS)/celery.txt

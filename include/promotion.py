@@ -24,7 +24,7 @@ def decide(
     model, which has seen the newer data. `champion` is None where there is none.
     """
     if champion is None:
-        return Decision("champion", f"the first model; its error is {new:.3f} {unit}")
+        return Decision("champion", f"there was no champion; its error is {new:.3f} {unit}")
     limit = champion * (1 + tolerance)
     alias, verdict = ("champion", "within") if new <= limit else ("challenger", "above")
     allowed = f"{limit:.3f} {unit} (the champion's {champion:.3f} {unit} and {tolerance:.0%})"

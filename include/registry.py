@@ -91,11 +91,11 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
             log.info("Version %s is the champion already", number)
             return Decision("champion", champion.tags.get("promotion", ""))
         decision = _compare(client.get_run(run_id).data.metrics["cv_rmse"], champion, data, target_column)
+        client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
         now = _champion(client, name)
         if (now and now.version) == (champion and champion.version):
             break
         log.info("The champion has changed meanwhile; comparing again")
-    client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
     client.set_registered_model_alias(name, decision.alias, number)
     if decision.alias == "champion" and "challenger" in version.aliases:
         client.delete_registered_model_alias(name, "challenger")

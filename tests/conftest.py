@@ -4,6 +4,7 @@ need them) have free ports. Neither needs nor touches what `make run` has starte
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
@@ -40,3 +41,26 @@ def stack():
         yield STACK
     finally:
         STACK.stop()
+
+
+@pytest.fixture(scope="session")
+def dags(stack):
+    from airflow.models import DagBag
+
+    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
+    assert bag.import_errors == {}
+    bag.sync_to_db()
+    return bag.dags
+
+
+@pytest.fixture(scope="session")
+def run_dag(dags):
+    """Runs a DAG to its end and returns the run."""
+
+    def run(dag_id: str, state: str = "success", **arguments):
+        dag = copy.deepcopy(dags[dag_id])  # a run's conf stays in the parameters of the DAG that it ran with
+        dag_run = dag.test(**arguments)
+        assert dag_run.state == state
+        return dag_run
+
+    return run

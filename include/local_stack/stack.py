@@ -78,7 +78,7 @@ class Stack:
             with self._supervisor() as supervisor:
                 supervisor.shutdown()
             self._wait(lambda: not self.is_up(), "the services to stop")
-        leftovers = list(self._leftovers())
+        leftovers = list(self.processes())
         for process in leftovers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
@@ -116,6 +116,14 @@ class Stack:
         """The process of a service that is up."""
         with self._supervisor() as supervisor:
             return psutil.Process(supervisor.getProcessInfo(name)["pid"])
+
+    def processes(self) -> Iterator[psutil.Process]:
+        """Processes that work in the stack's folder, but for those that a person started in a terminal."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                at_home = self.home in Path(process.cwd(), "-").parents
+                if at_home and not process.terminal() and process.pid != os.getpid():
+                    yield process
 
     def halt(self, name: str) -> None:
         """Stops one service."""
@@ -311,14 +319,6 @@ class Stack:
         with contextlib.chdir(self.home):
             transport = SupervisorTransport(serverurl="unix://supervisor.sock")
             yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
-
-    def _leftovers(self) -> Iterator[psutil.Process]:
-        """Processes that work in the stack's folder, but for those that a person started in a terminal."""
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                at_home = self.home in Path(process.cwd(), "-").parents
-                if at_home and not process.terminal() and process.pid != os.getpid():
-                    yield process
 
 
 def is_free(port: int) -> bool:

@@ -66,6 +66,7 @@ def test_the_locks_satisfy_what_they_are_made_of(python):
         "airflow": [*requirements(), *map(Requirement, GROUPS["airflow"])],
         "mlflow": map(Requirement, GROUPS["mlflow"]),
         "dev": map(Requirement, GROUPS["dev"]),
+        "celery": map(Requirement, GROUPS["celery"]),
     }.items():
         versions = locked(lock, python)
         for each in wanted:
@@ -73,8 +74,9 @@ def test_the_locks_satisfy_what_they_are_made_of(python):
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_tools_fit_into_the_environment_of_airflow(python):
-    airflow, tools = locked("airflow", python), locked("dev", python)
+@pytest.mark.parametrize("lock", ["dev", "celery"])
+def test_tools_fit_into_the_environment_of_airflow(lock, python):
+    airflow, tools = locked("airflow", python), locked(lock, python)
     assert {name: tools[name] for name in tools.keys() & airflow.keys()}.items() <= airflow.items()
 
 

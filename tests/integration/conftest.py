@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import json
-import os
 
 import boto3
 import pandas as pd
@@ -58,29 +56,6 @@ def client(stack):
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=stack.url("mlflow"))
-
-
-@pytest.fixture(scope="session")
-def dags():
-    from airflow.models import DagBag
-
-    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
-    assert bag.import_errors == {}
-    bag.sync_to_db()
-    return bag.dags
-
-
-@pytest.fixture(scope="session")
-def run_dag(dags):
-    """Runs a DAG to its end and returns the run."""
-
-    def run(dag_id: str, state: str = "success", **arguments):
-        dag = copy.deepcopy(dags[dag_id])  # a run's conf stays in the parameters of the DAG that it ran with
-        dag_run = dag.test(**arguments)
-        assert dag_run.state == state
-        return dag_run
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from matplotlib import image
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
@@ -19,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from include import config
+from include.tracking import digest
 
 MODEL = "Reg_RidgeCV_possums"
 POSSUMS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")
@@ -121,6 +124,40 @@ def test_the_training_run_tells_its_lineage(runs, passes):
     assert data.dataset.digest
 
 
+def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3, versions, runs, passes):
+    version, trained, scaler = versions["2"], runs["RidgeCV"][0], runs["Scaler"][0]
+
+    # from the version to its run, to the data that it was trained on, and to the file that this came from
+    assert version.run_id == trained.info.run_id
+    data = trained.inputs.dataset_inputs[0].dataset
+    bucket, _, key = json.loads(data.source)["uri"].removeprefix("s3://").partition("/")
+    features = pd.read_parquet(io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    assert features["taill"].tolist() == COMPLETE["taill"].tolist()
+    assert data.digest == digest(features)[:8]
+    assert trained.data.tags["features_run"] == scaler.info.run_id
+
+    # from the run to what was made of it
+    logged = client.get_logged_model(trained.outputs.model_outputs[0].model_id)
+    assert version.source == logged.artifact_location
+    assert [v.version for v in client.search_model_versions(f"run_id = '{trained.info.run_id}'")] == ["2"]
+    assert client.get_logged_model(scaler.outputs.model_outputs[0].model_id).source_run_id == scaler.info.run_id
+
+    # the version says the same
+    for name in ("features_run", "dataset_event", "pipeline_run", "airflow_run_id", "versions", "code_digest"):
+        assert version.tags[name] == trained.data.tags[name]
+    assert passes[1]["train"].run_id == version.tags["airflow_run_id"]
+    assert f"scikit-learn {sklearn.__version__}, pandas {pd.__version__}" in version.tags["versions"]
+
+
+def test_the_commit_of_the_code_is_named_where_there_is_one(runs, versions):
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=config.INCLUDE, capture_output=True, text=True)
+    if asked.returncode:
+        pytest.skip("this is no git repository")
+
+    assert runs["RidgeCV"][0].data.tags["mlflow.source.git.commit"] == asked.stdout.strip()
+    assert versions["2"].tags["git_commit"] == asked.stdout.strip()
+
+
 def test_the_training_run_holds_tables_and_plots(as_outsider, client, runs):
     run_id = runs["RidgeCV"][0].info.run_id
 
@@ -148,7 +185,7 @@ def test_the_newer_version_is_in_staging_and_champion(client, versions):
     assert [versions[number].current_stage for number in ("1", "2")] == ["Archived", "Staging"]
     assert versions["2"].aliases == ["champion"]  # a tie goes to the newer one
     assert versions["1"].aliases == []
-    assert versions["1"].tags["promotion"].startswith("champion: the first model")
+    assert versions["1"].tags["promotion"].startswith("champion: there was no champion")
     assert "within" in versions["2"].tags["promotion"]
     assert client.get_registered_model(MODEL).tags == {"model_type": "regression", "data": "possum"}
 

@@ -7,14 +7,17 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import RepeatedKFold
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.svm import LinearSVR
 
 from include import config, evaluation
 from include.errors import ConfigurationError
@@ -33,6 +36,12 @@ def possums() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def random() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def once(monkeypatch):
+    """For what one pass through the folds shows as well as ten."""
+    monkeypatch.setattr(config, "REPEATS", 1)
 
 
 def frame(values: np.ndarray) -> pd.DataFrame:
@@ -118,7 +127,7 @@ def test_the_possums_are_predicted_better_than_by_their_mean(possums):
     assert 0.8 < judged.metrics("cv")["cv_mae"] < rmse(judged) < 1.5  # cm
 
 
-def test_the_noise_around_a_straight_line(random):
+def test_the_noise_around_a_straight_line(random, once):
     # given a linear target with noise of standard deviation 2
     features = frame(random.normal(size=(800, 3)))
     target = 40 + features @ [3, -1, 0.5] + random.normal(scale=2, size=len(features))
@@ -168,7 +177,7 @@ def test_a_leak_is_told_apart(preparation, request):
     assert inside > nothing_to_learn
 
 
-def test_scaling_before_is_no_leak(random):
+def test_scaling_before_is_no_leak(random, once):
     # features of very different scales, for which RidgeCV would choose very differently if they weren't scaled
     raw = frame(random.normal(loc=[5, 900, 0], scale=[0.01, 100, 1], size=(60, 3)))
     target = raw["x0"] * 200 + raw["x1"] / 50 + random.normal(size=60)
@@ -177,13 +186,13 @@ def test_scaling_before_is_no_leak(random):
     pd.testing.assert_frame_equal(ridge(scaled, target).folds, ridge(raw, target).folds, atol=1e-9, rtol=1e-9)
 
 
-def test_the_same_every_time(possums):
+def test_the_same_every_time(possums, once):
     features, target = possums[["hdlngth", "totlngth"]], possums["taill"]
 
     pd.testing.assert_frame_equal(ridge(features, target).folds, ridge(features, target).folds)
 
 
-def test_the_model_itself_stays_unfitted(possums):
+def test_the_model_itself_stays_unfitted(possums, once):
     ridge(possums[["hdlngth"]], possums["taill"])
 
     assert not hasattr(RIDGE, "coef_")
@@ -210,12 +219,13 @@ def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
         KNeighborsRegressor(),
         HistGradientBoostingRegressor(max_iter=5),
         PLSRegression(n_components=1),
+        DummyRegressor(),
+        LinearSVR(max_iter=10_000),
+        GaussianProcessRegressor(alpha=1, normalize_y=True, optimizer=None),
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_any_regressor_can_be_judged(model, possums, monkeypatch):
-    monkeypatch.setattr(config, "REPEATS", 1)
-
+def test_any_regressor_can_be_judged(model, possums, once):
     judged = cross_validate(model, possums[["hdlngth", "totlngth"]], possums["taill"])
 
     assert 1 < rmse(judged) < 3

@@ -31,7 +31,7 @@ def test_the_tolerance_is_that_of_the_configuration():
 
 
 def test_the_reason_has_the_numbers_and_their_unit():
-    assert decide(1.5, None, unit="mm").reason == "the first model; its error is 1.500 mm"
+    assert decide(1.5, None, unit="mm").reason == "there was no champion; its error is 1.500 mm"
     assert (
         decide(2.1, 2.0, tolerance=0.02, unit="mm").reason
         == "its error of 2.100 mm is above 2.040 mm (the champion's 2.000 mm and 2%)"

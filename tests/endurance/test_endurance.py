@@ -1,0 +1,119 @@
+"""Runs in a row cost the same each, and leave nothing behind on the machine. RUNS says how many."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import psutil
+import pytest
+
+from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.stack import AIRFLOW, STORES, Stack, free_port
+
+pytestmark = pytest.mark.timeout(0)
+RUNS = int(os.environ.get("RUNS") or 30)
+WARM_UP = 2  # runs in which caches fill and server processes come up
+
+MEGABYTES_A_RUN = 8  # that all services together may grow by: MLflow's and PostgreSQL's caches of what there is
+FILES = 20  # open files and connections more than after the warm-up, whatever the number of runs
+SLOWER = 1.3  # the last third of the runs may take this much longer than the first
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the stack holds when no run is on: `memory` in MB, counted once where processes share it."""
+
+    seconds: float
+    memory: float
+    files: int
+    processes: tuple[str, ...]
+    temporary: tuple[str, ...]
+
+
+def usage(stack: Stack, seconds: float, temporary: Path) -> Usage:
+    memory, files, names = 0.0, 0, []
+    for process in stack.processes():
+        with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
+            memory += process.memory_full_info().pss / 2**20
+            files += process.num_fds()
+            names.append(service_of(stack, process))
+    return Usage(seconds, memory, files, tuple(sorted(names)), tuple(sorted(path.name for path in temporary.iterdir())))
+
+
+def service_of(stack: Stack, process: psutil.Process) -> str:
+    services = {stack.process(name).pid: name for name in STORES + AIRFLOW}
+    return next((services[each.pid] for each in [process, *process.parents()] if each.pid in services), "supervisor")
+
+
+def is_quiet(stack: Stack) -> bool:
+    """Whether no task and no parsing of a DAG file is on: PostgreSQL's own processes come and go."""
+    titles = [" ".join(process.cmdline()) for process in stack.processes()]
+    return not any(word in title for title in titles for word in ("airflow task", "DagFileProcessor"))
+
+
+@pytest.fixture(scope="module")
+def usages(tmp_path_factory):
+    temporary = tmp_path_factory.mktemp("temporary")
+    stack = Stack(
+        tmp_path_factory.mktemp("endurance") / "stack",
+        ports={name: free_port() for name in ("airflow", "mlflow", "s3")},
+    )
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        try:
+            stack.start()
+            pipeline = Pipeline(stack.url("airflow"))
+            for number in range(RUNS + WARM_UP):
+                seconds = one_run(pipeline)
+                while not is_quiet(stack):
+                    time.sleep(0.2)
+                found.append(now := usage(stack, seconds, temporary))
+                print(f"run {number + 1}: {now.seconds:.1f} s, {now.memory:.0f} MB, {now.files} files", flush=True)
+        finally:
+            stack.stop()
+    return found[WARM_UP:]
+
+
+def one_run(pipeline: Pipeline) -> float:
+    """The seconds from the start of feature_eng to the end of predict, as Airflow has noted them."""
+    runs = {"feature_eng": pipeline.trigger()}
+    for _ in pipeline.watch(runs["feature_eng"], interval=0.5):
+        pass
+    for dag_id, following in pairwise(DAGS):
+        runs[following] = str(pipeline.started_by(runs[dag_id], following))
+    times = [moment for task in pipeline.tasks(runs) for moment in (task["start_date"], task["end_date"]) if moment]
+    moments = [datetime.fromisoformat(moment) for moment in times]
+    return (max(moments) - min(moments)).total_seconds()
+
+
+def test_memory_stays_within_its_bound(usages):
+    assert usages[-1].memory - usages[0].memory < MEGABYTES_A_RUN * len(usages)
+
+
+def test_open_files_stay(usages):
+    assert max(each.files for each in usages) - usages[0].files < FILES
+
+
+def test_no_process_is_left(usages):
+    assert {name: usages[-1].processes.count(name) for name in (*STORES, *AIRFLOW)} == {
+        name: usages[0].processes.count(name) for name in (*STORES, *AIRFLOW)
+    }
+
+
+def test_no_temporary_file_is_left(usages):
+    assert usages[-1].temporary == usages[0].temporary
+
+
+def test_a_run_takes_as_long_as_ever(usages):
+    third = max(1, len(usages) // 3)
+    first, last = (median(each.seconds for each in some) for some in (usages[:third], usages[-third:]))
+
+    assert last < SLOWER * first

@@ -1,0 +1,159 @@
+"""What the pipeline survives. Each test brings about a fault on a running stack; `site` then looks for half-truths."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from include.local_stack.pipeline import PipelineError
+
+OUTAGE = 8  # seconds
+pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.mark.parametrize(
+    ("service", "tasks"),
+    [
+        ("mlflow", {"feature_eng": "build_features", "train": "train_model", "predict": "add_line_to_file"}),
+        ("s3", {"feature_eng": "build_features", "train": "train_model", "predict": "run_prediction"}),
+    ],
+)
+def test_a_service_stops_in_the_middle_of_each_dag(site, service, tasks):
+    run_id = site.pipeline.trigger()
+
+    for dag_id, task_id in tasks.items():
+        site.worker(dag_id, task_id)
+        with site.without(service):
+            time.sleep(OUTAGE)
+
+    assert max(site.tries(site.finish(run_id)).values()) > 1
+
+
+def test_a_service_is_gone_for_longer_than_the_retries_take(site):
+    run_id = site.pipeline.trigger()
+    site.worker("train", "train_model")
+
+    with site.without("mlflow"), pytest.raises(PipelineError) as failure:
+        site.finish(run_id)
+
+    assert "Failed to establish a new connection" in str(failure.value)
+    assert site.stack.url("mlflow").removeprefix("http://127.0.0.1") in str(failure.value)
+    site.clear("train", site.runs(run_id)["train"])
+    site.finish(run_id)
+
+
+def test_the_scheduler_is_killed_in_the_middle_of_a_task(site):
+    run_id = site.pipeline.trigger()
+    site.worker("train", "train_model")
+
+    (scheduler := site.stack.process("scheduler")).kill()
+
+    site.finish(run_id)
+    assert site.stack.process("scheduler").pid != scheduler.pid
+
+
+@pytest.mark.parametrize(("dag_id", "task_id"), [("train", "train_model"), ("predict", "run_prediction")])
+def test_a_worker_is_killed(site, dag_id, task_id):
+    run_id = site.pipeline.trigger()
+    worker = site.worker(dag_id, task_id)
+    time.sleep(1)
+
+    worker.kill()
+
+    assert site.tries(site.finish(run_id))[f"{dag_id}.{task_id}"] == 2
+
+
+def test_a_worker_is_killed_with_the_process_that_watches_it(site):
+    run_id = site.pipeline.trigger()
+    worker = site.worker("train", "train_model")
+    watching = worker.parent()
+
+    watching.kill()
+    worker.kill()
+
+    assert site.tries(site.finish(run_id))["train.train_model"] == 2
+
+
+def test_postgresql_is_restarted(site):
+    run_id = site.pipeline.trigger()
+    site.worker("train", "train_model")
+
+    with site.without("postgres"):
+        time.sleep(2)
+    site.stack.start()
+
+    site.finish(run_id)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
+def test_the_disk_is_full_where_the_prediction_environment_is_built(site):
+    environments = site.stack.home / "prediction-environments"
+    shutil.rmtree(environments)
+    environments.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", environments], check=True)
+    try:
+        run_id = site.pipeline.trigger()
+        with pytest.raises(PipelineError, match="No space left on device"):
+            site.finish(run_id)
+        left = [path for path in environments.iterdir() if path.is_dir()]
+    finally:
+        subprocess.run(["umount", environments], check=True)
+
+    assert left == []
+    site.clear("predict", site.runs(run_id)["predict"])
+    site.finish(run_id)
+
+
+def test_feature_eng_is_triggered_five_times_at_once(site):
+    run_ids = [site.pipeline.trigger() for _ in range(5)]
+
+    for run_id in run_ids:
+        site.finish(run_id)
+
+    # Trainings may serve several announcements at once: each takes the newest. The last one serves the last run.
+    last = site.client.get_model_version_by_alias("Reg_RidgeCV_possums", "champion")
+    assert last.tags["pipeline_run"] == run_ids[-1]
+
+
+def test_every_task_is_cleared_after_success(site):
+    runs = site.finish(site.pipeline.trigger())
+    tasks = {dag_id: [] for dag_id in runs}
+    for task in site.pipeline.tasks(runs):
+        if task["state"] == "success" and task["task_id"] not in tasks[task["dag_id"]]:
+            tasks[task["dag_id"]].append(task["task_id"])
+
+    while any(tasks.values()):
+        for dag_id, waiting in tasks.items():  # one of each DAG, since they don't get in each other's way
+            if waiting:
+                site.clear(dag_id, runs[dag_id], waiting.pop())
+        site.until(lambda: all(dag.state == "success" for dag in site.pipeline.progress(runs)), "the cleared tasks")
+
+    # Clearing what announces a Dataset announces it anew, as in any DAG: that starts one more training and prediction.
+    site.announced_again.update([runs["feature_eng"], runs["train"]])
+    site.until(lambda: not site.is_busy(), "what was announced again")
+
+
+def test_two_stacks_run_at_once(site, slow_site):
+    run_ids = {each: each.pipeline.trigger() for each in (site, slow_site)}
+
+    for each, run_id in run_ids.items():
+        each.finish(run_id)
+
+    slow_site.check()
+
+
+def test_mlflow_and_s3_are_slow(slow_site, slow_ways):
+    for way in slow_ways.values():
+        way.delay = 0.3
+    try:
+        slow_site.finish(slow_site.pipeline.trigger())
+    finally:
+        for way in slow_ways.values():
+            way.delay = 0
+
+    assert all(way.pieces > 50 for way in slow_ways.values())
+    slow_site.check()

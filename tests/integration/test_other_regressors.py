@@ -1,0 +1,56 @@
+"""Any regressor can be put into include/config.py: what it doesn't have is left out, not an error."""
+
+from __future__ import annotations
+
+import mlflow
+import numpy as np
+import pytest
+
+FOREST = {"n_estimators": 5, "random_state": 1}
+
+
+@pytest.fixture(scope="module")
+def trial(dags, passes):
+    """The tasks of `train` up to the trained model, under another name: nothing is registered or announced."""
+
+    def run(model_class: str, hyper_parameters: dict):
+        dag = dags["train"].partial_subset("train_model", include_downstream=False)
+        dag.dag_id = "trial"
+        task = dag.get_task("train_model")
+        task.op_kwargs = {**task.op_kwargs, "model_class": model_class, "run_name": model_class.rpartition(".")[2]}
+        finished = dag.test(run_conf={"hyper_parameters": hyper_parameters})
+        assert finished.state == "success"
+        return finished
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model_class", "hyper_parameters", "has"),
+    [
+        ("sklearn.ensemble.RandomForestRegressor", FOREST, set()),
+        ("sklearn.neighbors.KNeighborsRegressor", {}, set()),
+        ("sklearn.dummy.DummyRegressor", {}, set()),
+        ("sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 5}, set()),
+        ("sklearn.gaussian_process.GaussianProcessRegressor", {"alpha": 1.0, "normalize_y": True}, set()),
+        ("sklearn.svm.LinearSVR", {"max_iter": 20_000}, {"coefficients"}),
+        ("sklearn.cross_decomposition.PLSRegression", {"n_components": 1}, {"coefficients"}),  # predicts a column
+        ("sklearn.linear_model.LassoCV", {}, {"coefficients", "alpha"}),
+    ],
+)
+def test_it_is_trained_judged_and_logged(model_class, hyper_parameters, has, trial, client, as_outsider, read_csv):
+    run_id = (
+        trial(model_class, hyper_parameters).get_task_instance("train_model").xcom_pull("train_model", key="run_id")
+    )
+
+    run = client.get_run(run_id)
+    assert run.data.tags["model_class"] == model_class
+    assert 0 < run.data.metrics["cv_rmse"] < 1.5 * run.data.metrics["baseline_rmse"]
+    assert ("alpha" in run.data.metrics) == ("alpha" in has)
+    artifacts = {file.path for file in client.list_artifacts(run_id)}
+    assert ("coefficients.csv" in artifacts) == ("coefficients" in has)
+    assert "out_of_fold_predictions.csv" in artifacts
+    features = read_csv("possum.csv").drop(columns="taill")
+    predicted = np.ravel(mlflow.pyfunc.load_model(f"runs:/{run_id}/model").predict(features))
+    assert len(predicted) == len(features)
+    assert 30 < predicted.mean() < 45

@@ -1,0 +1,77 @@
+"""The README's lines for a new animal, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from sklearn.linear_model import RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from include import config
+from include.local_stack.install import ROOT
+
+HEADING = "Predict for a new animal"
+
+
+@pytest.fixture(scope="module")
+def lines() -> str:
+    below = (ROOT / "README.md").read_text().partition(f"\n## {HEADING}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```python\n(.*?)^```$", below, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 1, f"README.md needs one block of Python under '## {HEADING}'"
+    return blocks[0]
+
+
+@pytest.fixture(scope="module")
+def run(lines, passes, stack):
+    """Runs the lines, and more, with nothing but MLflow's address. Returns what is printed."""
+
+    def run(more: str = "") -> list[str]:
+        environment = {"MLFLOW_TRACKING_URI": stack.url("mlflow")}
+        done = subprocess.run([sys.executable, "-c", lines + more], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The same by scikit-learn alone: from the CSV file to the prediction for raw measurements."""
+    rows = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case").dropna()
+    labels = ["site", "Pop", "sex"]
+    raw = pd.get_dummies(rows[[*config.COLUMNS]].drop(columns="taill"), columns=labels, dtype=float)
+    scaler = StandardScaler().fit(raw)
+    model = RidgeCV(alphas=[10 ** (-3 + 4 * i / 29) for i in range(30)]).fit(scaler.transform(raw), rows["taill"])
+
+    def predict(animal: dict) -> float:
+        encoded = pd.get_dummies(pd.DataFrame([animal]), columns=labels, dtype=float)
+        return float(model.predict(scaler.transform(encoded.reindex(columns=raw.columns, fill_value=0)))[0])
+
+    return predict
+
+
+def test_there_are_five_lines(lines):
+    assert len([line for line in lines.splitlines() if line]) == 5
+
+
+def test_the_lines_predict_what_scikit_learn_alone_predicts(run, alone):
+    more = """
+import json
+print(json.dumps(animal))
+strange = {**animal, "site": 99, "Pop": "unheard of"}
+for frame in (pd.DataFrame([animal]), pd.DataFrame([animal])[[*animal][::-1]], pd.DataFrame([strange])):
+    print(model.predict(transformer.transform(frame))[0])
+"""
+    printed, animal, *others = run(more)
+
+    known = json.loads(animal)
+    strange = known | {"site": 99, "Pop": "unheard of"}
+    assert float(printed.strip("[]")) == pytest.approx(alone(known), abs=1e-4)
+    assert 25 < alone(known) < 50
+    assert [float(other) for other in others] == pytest.approx([alone(known), alone(known), alone(strange)], abs=1e-8)
+    assert abs(alone(strange) - alone(known)) > 0.01
