@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from airflow import DAG
 from airflow.exceptions import AirflowException, AirflowFailException
 from sklearn.linear_model import LinearRegression
 
@@ -26,7 +28,9 @@ def rows(read_csv, passes):
 
 
 def predict(model_uri: str, data: object) -> pd.DataFrame:
-    return ModelLoadAndPredictOperator(task_id="predict", model_uri=model_uri, data=data).execute({})
+    with DAG("predicting", start_date=datetime(2023, 1, 1), schedule=None):
+        operator = ModelLoadAndPredictOperator(task_id="predict", model_uri=model_uri, data=data)
+    return operator.execute({})
 
 
 @pytest.mark.parametrize("name", [f"models:/{MODEL}/Staging", f"models:/{MODEL}@champion", f"models:/{MODEL}/1", "run"])
