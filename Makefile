@@ -4,7 +4,7 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast test-browser test-faults test-celery test-endurance advisories screenshots bench prune lint format lock install install-dev
+.PHONY: help run stop status clean test test-fast test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-faults: install-dev ## services that stop, processes that die, a disk that 
 test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (2 minutes)
 	@$(FIND_PYTHON) include/local_stack/install.py celery
 	@.venv/bin/python -m pytest tests/celery
+
+test-security: install-dev ## logins, secrets and hostile names
+	@.venv/bin/python -m pytest tests/security
 
 test-endurance: install-dev ## 30 runs in a row (RUNS=5 for fewer) leave nothing behind and take as long as the first
 	@RUNS=$(RUNS) .venv/bin/python -m pytest -s tests/endurance

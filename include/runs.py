@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 import mlflow.sklearn
+import numpy as np
 import pandas as pd
 from airflow.operators.python import get_current_context
 from sklearn.pipeline import Pipeline
@@ -123,7 +124,8 @@ def track_training(
             mlflow.sklearn.autolog(disable=True)
         model_id = log_sklearn(model, MODEL, features.head())
         mlflow.log_metrics(scores, model_id=model_id)
-        if (alpha := getattr(model, "alpha_", None)) is not None:
+        alpha = getattr(model, "alpha_", None)
+        if alpha is not None and np.ndim(alpha) == 0:  # a GaussianProcessRegressor's is something else, per row
             mlflow.log_metric("alpha", float(alpha))
         with artifacts() as folder:
             for file in (OUT_OF_FOLD_PLOT, REFERENCE):
