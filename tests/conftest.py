@@ -54,12 +54,13 @@ def dags(stack):
 
 @pytest.fixture(scope="session")
 def run_dag(dags):
-    """Runs a DAG to its end and returns the run."""
+    """Runs a DAG, named or made from one of ours, to its end and returns the run."""
 
-    def run(dag_id: str, state: str = "success", **arguments):
-        params = [dags[dag_id].params.get_param(name) for name in dags[dag_id].params]
+    def run(dag, state: str = "success", **arguments):
+        dag = dags[dag] if isinstance(dag, str) else dag
+        params = [dag.params.get_param(name) for name in dag.params]
         values = [param.value for param in params]
-        dag_run = dags[dag_id].test(**arguments)
+        dag_run = dag.test(**arguments)
         for param, value in zip(params, values, strict=True):
             param.value = value  # the conf of a run stays in it, in this process
         assert dag_run.state == state

@@ -10,7 +10,7 @@ FOREST = {"n_estimators": 5, "random_state": 1}
 
 
 @pytest.fixture(scope="module")
-def trial(dags, passes):
+def trial(dags, run_dag, passes):
     """The tasks of `train` up to the trained model, under another name: nothing is registered or announced."""
 
     def run(model_class: str, hyper_parameters: dict):
@@ -18,9 +18,7 @@ def trial(dags, passes):
         dag.dag_id = "trial"
         task = dag.get_task("train_model")
         task.op_kwargs = {**task.op_kwargs, "model_class": model_class, "run_name": model_class.rpartition(".")[2]}
-        finished = dag.test(run_conf={"hyper_parameters": hyper_parameters})
-        assert finished.state == "success"
-        return finished
+        return run_dag(dag, run_conf={"hyper_parameters": hyper_parameters})
 
     return run
 
