@@ -43,26 +43,38 @@ def stack():
 
 
 @pytest.fixture(scope="session")
-def dags(stack):
+def parse(stack):
+    """Reads the DAGs from their files, for runs that shall not change those of other runs."""
     from airflow.models import DagBag
 
-    bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
-    assert bag.import_errors == {}
-    bag.sync_to_db()
-    return bag.dags
+    def parse() -> DagBag:
+        bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False)
+        assert bag.import_errors == {}
+        return bag
+
+    parse().sync_to_db()
+    return parse
 
 
 @pytest.fixture(scope="session")
-def run_dag(dags):
-    """Runs a DAG, named or made from one of ours, to its end and returns the run."""
+def dags(parse):
+    return parse().dags
+
+
+@pytest.fixture(scope="session")
+def run_dag(parse):
+    """Runs a DAG, named or made from one of ours, to its end and returns the run.
+
+    In one process the conf of a run stays in the DAG's params: it is taken out again.
+    """
 
     def run(dag, state: str = "success", **arguments):
-        dag = dags[dag] if isinstance(dag, str) else dag
-        params = [dag.params.get_param(name) for name in dag.params]
+        dag = parse().dags[dag] if isinstance(dag, str) else dag
+        params = [params.get_param(name) for params in (dag.params, *(t.params for t in dag.tasks)) for name in params]
         values = [param.value for param in params]
         dag_run = dag.test(**arguments)
         for param, value in zip(params, values, strict=True):
-            param.value = value  # the conf of a run stays in it, in this process
+            param.value = value
         assert dag_run.state == state
         return dag_run
 

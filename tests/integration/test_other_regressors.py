@@ -10,11 +10,11 @@ FOREST = {"n_estimators": 5, "random_state": 1}
 
 
 @pytest.fixture(scope="module")
-def trial(dags, run_dag, passes):
+def trial(parse, run_dag, passes):
     """The tasks of `train` up to the trained model, under another name: nothing is registered or announced."""
 
     def run(model_class: str, hyper_parameters: dict):
-        dag = dags["train"].partial_subset("train_model", include_downstream=False)
+        dag = parse().dags["train"].partial_subset("train_model", include_downstream=False)
         dag.dag_id = "trial"
         task = dag.get_task("train_model")
         task.op_kwargs = {**task.op_kwargs, "model_class": model_class, "run_name": model_class.rpartition(".")[2]}
