@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +24,7 @@ from sklearn.base import clone
 
 from include import config
 from include.connections import mlflow_connected
+from include.dag_defaults import TASK_DEFAULTS
 from include.evaluation import cross_validate
 from include.failures import fail_for_good
 from include.model_card import model_card
@@ -79,26 +82,21 @@ def candidate(run_id: str) -> dict[str, Any]:
 def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
     """Gives the run's model version the alias `champion` or `challenger`, and notes on the version why.
 
-    Both are judged in the same way on the same `data`: cross-validated, each with its own class and hyperparameters. If
-    the champion changes while they are compared, the comparison starts again.
+    Both are judged in the same way on the same `data`: cross-validated, each with its own class and hyperparameters.
     """
     client = MlflowClient()
     version = model_version(run_id)
     name, number = version.name, version.version
-    while True:
+    with _alone(client, version):
         champion = _champion(client, name)
         if champion and champion.version == number:
             log.info("Version %s is the champion already", number)
             return Decision("champion", champion.tags.get("promotion", ""))
         decision = _compare(client.get_run(run_id).data.metrics["cv_rmse"], champion, data, target_column)
         client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
-        now = _champion(client, name)
-        if (now and now.version) == (champion and champion.version):
-            break
-        log.info("The champion has changed meanwhile; comparing again")
-    client.set_registered_model_alias(name, decision.alias, number)
-    if decision.alias == "champion" and "challenger" in version.aliases:
-        client.delete_registered_model_alias(name, "challenger")
+        client.set_registered_model_alias(name, decision.alias, number)
+        if decision.alias == "champion" and "challenger" in version.aliases:
+            client.delete_registered_model_alias(name, "challenger")
     log.info("Version %s becomes %s: %s", number, decision.alias, decision.reason)
     return decision
 
@@ -124,6 +122,35 @@ def require(run_id: str, packages: Iterable[str]) -> list[str]:
             S3Hook(config.AWS_CONNECTION).load_string(text, key, bucket, replace=True)
     log.info("Added %s to requirements.txt" if missing else "Nothing to add to requirements.txt%s", ", ".join(missing))
     return missing
+
+
+@contextmanager
+def _alone(client: MlflowClient, version: ModelVersion) -> Iterator[None]:
+    """Lets one version of a model at a time be compared with the champion, on whatever machine, since MLflow can't move
+    an alias on the condition that it hasn't moved meanwhile.
+
+    A version says by the tag `promoting` that it wants to, and then looks who else does. Of two that came at once, the
+    older version goes first. A tag that is older than a task may get was left by a process that was killed.
+    """
+    name, number = version.name, version.version
+    while True:
+        client.set_model_version_tag(name, number, "promoting", f"{time.time():.0f}")
+        left_over = time.time() - TASK_DEFAULTS["execution_timeout"].total_seconds()
+        others = [
+            int(other.version)
+            for other in client.search_model_versions(f"name = '{name}'")
+            if other.version != number and float(other.tags.get("promoting", 0)) > left_over
+        ]
+        if not others:
+            break
+        log.info("Waiting for version %s, which is being compared with the champion", min(others))
+        if min(others) < int(number):
+            client.delete_model_version_tag(name, number, "promoting")
+        time.sleep(1)
+    try:
+        yield
+    finally:
+        client.delete_model_version_tag(name, number, "promoting")
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

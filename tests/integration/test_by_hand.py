@@ -20,29 +20,37 @@ def test_without_a_run_to_work_for_it_says_which_dag_to_run_first(dag_id, before
     assert all(task.try_number <= 2 for task in run.get_task_instances())
 
 
-def test_it_works_for_the_newest_successful_run(run_dag, passes, client, caplog):
+@pytest.fixture
+def trained(client):
+    """The run in MLflow that a run of the DAG has left."""
+
+    def find(run):
+        experiment = client.get_experiment_by_name("Possum_tails")
+        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
+        return found
+
+    return find
+
+
+def test_it_works_for_the_newest_successful_run(run_part, passes, trained, caplog):
     with caplog.at_level(logging.INFO):
-        run = run_dag("train")
+        run = run_part("train", "train_model")
 
     newest = passes[-1]["feature_eng"].run_id
     assert f"Started by hand; taking the newest successful run of feature_eng, {newest}" in caplog.text
-    experiment = client.get_experiment_by_name("Possum_tails")
-    (trained,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
-    assert trained.data.tags["pipeline_run"] == newest
+    assert trained(run).data.tags["pipeline_run"] == newest
 
 
-def test_its_own_hyperparameters_reach_the_model(run_dag, passes, client):
-    run = run_dag("train", run_conf={"hyper_parameters": {"alphas": [0.5, 50.0]}})
+def test_its_own_hyperparameters_reach_the_model(run_part, trained):
+    run = run_part("train", "train_model", {"hyper_parameters": {"alphas": [0.5, 50.0]}})
 
-    experiment = client.get_experiment_by_name("Possum_tails")
-    (trained,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
-    assert trained.data.params["alphas"] == "[0.5, 50.0]"
+    assert trained(run).data.params["alphas"] == "[0.5, 50.0]"
 
 
-def test_a_deleted_experiment_is_restored(run_dag, passes, client):
+def test_a_deleted_experiment_is_restored(run_part, client):
     experiment = client.get_experiment_by_name("Possum_tails")
     client.delete_experiment(experiment.experiment_id)
 
-    run_dag("feature_eng")
+    run_part("feature_eng", "prepare_mlflow_experiment.get_current_experiment_id")
 
     assert client.get_experiment(experiment.experiment_id).lifecycle_stage == "active"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import time
 import uuid
 
 import mlflow
@@ -163,33 +164,29 @@ def test_a_champion_trained_on_other_columns(train, aliases, reason):
         assert words in reason(second)
 
 
-def test_a_champion_that_changes_meanwhile(train, aliases, monkeypatch):
-    promote(train(BAD))
-    good, worse = train(GOOD), train(WORSE)  # both better than the champion
+def promote_slowly(version) -> None:
     compare = registry._compare
-    waiting = [good]
-
-    def overtaken(*arguments):
-        decision = compare(*arguments)
-        if waiting:
-            promote(waiting.pop())
-        return decision
-
-    monkeypatch.setattr(registry, "_compare", overtaken)
-
-    assert promote(worse) == "challenger"
-    assert aliases(worse) == {"challenger": "3", "champion": "2"}
+    registry._compare = lambda *arguments: time.sleep(3) or compare(*arguments)  # in a process of its own
+    promote(version)
 
 
 def test_two_at_a_time_leave_one_champion(train, aliases, client):
     promote(train(BAD))
-    rivals = [train(GOOD), train(WORSE)]
+    rivals = [train(GOOD), train(WORSE)]  # both better than the champion
 
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map(promote, rivals)
+        pool.map(promote_slowly, rivals)
 
     assert aliases(rivals[0])["champion"] == "2"  # whoever came first
     assert aliases(rivals[0]).get("challenger") in (None, "3")
+    assert all("promoting" not in client.get_model_version(rival.name, rival.version).tags for rival in rivals)
+
+
+def test_what_a_killed_process_left_stops_nobody(train, aliases, client):
+    killed, second = train(BAD), train(GOOD)
+    client.set_model_version_tag(killed.name, killed.version, "promoting", str(time.time() - 3600))
+
+    assert promote(second) == "champion"
 
 
 def test_a_version_that_is_missing(client, as_outsider, experiment_id):

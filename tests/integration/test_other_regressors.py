@@ -9,20 +9,6 @@ import pytest
 FOREST = {"n_estimators": 5, "random_state": 1}
 
 
-@pytest.fixture(scope="module")
-def trial(parse, run_dag, passes):
-    """The tasks of `train` up to the trained model, under another name: nothing is registered or announced."""
-
-    def run(model_class: str, hyper_parameters: dict):
-        dag = parse().dags["train"].partial_subset("train_model", include_downstream=False)
-        dag.dag_id = "trial"
-        task = dag.get_task("train_model")
-        task.op_kwargs = {**task.op_kwargs, "model_class": model_class, "run_name": model_class.rpartition(".")[2]}
-        return run_dag(dag, run_conf={"hyper_parameters": hyper_parameters})
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("model_class", "hyper_parameters", "has"),
     [
@@ -36,11 +22,10 @@ def trial(parse, run_dag, passes):
         ("sklearn.linear_model.LassoCV", {}, {"coefficients", "alpha"}),
     ],
 )
-def test_it_is_trained_judged_and_logged(model_class, hyper_parameters, has, trial, client, as_outsider, read_csv):
-    run_id = (
-        trial(model_class, hyper_parameters).get_task_instance("train_model").xcom_pull("train_model", key="run_id")
-    )
+def test_it_is_trained_judged_and_logged(model_class, hyper_parameters, has, run_part, client, as_outsider, read_csv):
+    done = run_part("train", "train_model", {"hyper_parameters": hyper_parameters}, model_class=model_class)
 
+    run_id = done.get_task_instance("train_model").xcom_pull("train_model", key="run_id")
     run = client.get_run(run_id)
     assert run.data.tags["model_class"] == model_class
     assert 0 < run.data.metrics["cv_rmse"] < 1.5 * run.data.metrics["baseline_rmse"]

@@ -35,9 +35,11 @@ def experiment(client, passes):
 
 
 @pytest.fixture(scope="module")
-def runs(client, experiment):
+def runs(client, experiment, passes):
     """The runs of both passes by name, the newest first."""
+    ours = {run.run_id for one in passes for run in one.values()}
     found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
+    found = [run for run in found if run.data.tags.get("airflow_run_id") in ours]
     return {name: [run for run in found if run.info.run_name == name] for name in ("Scaler", "RidgeCV", "Predictions")}
 
 

@@ -14,7 +14,6 @@ from airflow import DAG
 from airflow.exceptions import AirflowException, AirflowFailException
 from sklearn.linear_model import LinearRegression
 
-from include.local_stack.stack import free_port
 from include.operators.prediction import ModelLoadAndPredictOperator
 
 MODEL = "Reg_RidgeCV_possums"
@@ -94,7 +93,7 @@ def test_requirements_that_cannot_be_installed(rows, as_outsider, client):
 
 def test_a_server_that_does_not_answer_is_tried_again(rows, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"host": f"http://127.0.0.1:{free_port()}"}))
+    monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", json.dumps({"host": "http://127.0.0.1:1"}))
 
     with pytest.raises(Exception, match=r"Connection refused|Max retries exceeded") as error:
         predict(f"models:/{MODEL}/Staging", rows)
