@@ -90,35 +90,31 @@ class Bench:
         memory.start()
         try:
             started = time.time()
-            for progress in self.pipeline.watch(self.pipeline.trigger(data_file=file.name)):
-                runs = {dag.dag_id: dag.run_id for dag in progress if dag.run_id}
+            run_id = self.pipeline.trigger(data_file=file.name)
+            for _ in self.pipeline.watch(run_id):
+                pass
         finally:
             memory.over.set()
             memory.join()
             file.unlink()
         after = self.sizes()
-        return measured(started, self.intervals(runs), dict(memory.peaks), after[0] - before[0], after[1] - before[1])
+        return measured(started, self.intervals(run_id), dict(memory.peaks), after[0] - before[0], after[1] - before[1])
 
-    def intervals(self, runs: dict[str, str]) -> dict[str, tuple[float, float]]:
+    def intervals(self, run_id: str) -> dict[str, tuple[float, float]]:
         """When each task started and ended."""
         return {
             f"{task['dag_id']}.{task['task_id']}" + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): (
                 datetime.fromisoformat(task["start_date"]).timestamp(),
                 datetime.fromisoformat(task["end_date"]).timestamp(),
             )
-            for dag_id, run_id in runs.items()
-            for task in self.pipeline.tasks(dag_id, run_id)
+            for task in self.pipeline.all_tasks(run_id)
             if task["state"] == "success" and task["start_date"]
         }
 
     def sizes(self) -> tuple[int, int]:
         """Bytes in the S3 store and in the metadata database."""
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.stack.url("s3"),
-            region_name="us-east-1",
-            **{name.lower(): value for name, value in self.stack.s3_login().items()},
-        )
+        login = {name.lower(): value for name, value in self.stack.s3_login().items()}
+        client = boto3.client("s3", endpoint_url=self.stack.url("s3"), region_name="us-east-1", **login)
         pages = client.get_paginator("list_objects_v2")
         stored = sum(
             item["Size"]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,9 @@ class PipelineError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a DAG is. `run_id` and `state` are None as long as it has no run."""
+    """How far a DAG is. `state` is None as long as it has no run."""
 
     dag_id: str
-    run_id: str | None = None
     state: str | None = None
     done: int = 0
     total: int = 0
@@ -89,6 +89,18 @@ class Pipeline:
         runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
         return runs[-1] if runs else None
 
+    def runs(self, run_id: str) -> dict[str, str]:
+        """The runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
+        runs = {DAGS[0]: run_id}
+        for dag_id, following in pairwise(DAGS):
+            if dag_id in runs and (started := self.started_by(runs[dag_id], following)):
+                runs[following] = started
+        return runs
+
+    def all_tasks(self, run_id: str) -> list[dict[str, Any]]:
+        """The task instances of these runs."""
+        return [task for run in self.runs(run_id).items() for task in self.tasks(*run)]
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""
         return self.call(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
@@ -98,7 +110,7 @@ class Pipeline:
         done = sum(task["state"] in ("success", "skipped") for task in tasks)
         running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in tasks if task["state"] == "running")
         state = self.call(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-        return Progress(dag_id, run_id, state, done, len(tasks), tuple(running))
+        return Progress(dag_id, state, done, len(tasks), tuple(running))
 
     def failure(self, dag_id: str, run_id: str) -> str:
         """What the failed tasks of a run have logged."""

@@ -7,14 +7,13 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import psutil
 import pytest
 
-from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.pipeline import Pipeline
 from include.local_stack.stack import AIRFLOW, STORES, Stack, free_port
 
 pytestmark = pytest.mark.timeout(0)
@@ -84,12 +83,12 @@ def usages(tmp_path_factory):
 
 def one_run(pipeline: Pipeline) -> float:
     """The seconds from the start of feature_eng to the end of predict, as Airflow has noted them."""
-    runs = {"feature_eng": pipeline.trigger()}
-    for _ in pipeline.watch(runs["feature_eng"], interval=0.5):
+    run_id = pipeline.trigger()
+    for _ in pipeline.watch(run_id, interval=0.5):
         pass
-    for dag_id, following in pairwise(DAGS):
-        runs[following] = str(pipeline.started_by(runs[dag_id], following))
-    times = [moment for task in pipeline.tasks(runs) for moment in (task["start_date"], task["end_date"]) if moment]
+    times = [
+        moment for task in pipeline.all_tasks(run_id) for moment in (task["start_date"], task["end_date"]) if moment
+    ]
     moments = [datetime.fromisoformat(moment) for moment in times]
     return (max(moments) - min(moments)).total_seconds()
 

@@ -7,7 +7,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 
 import boto3
@@ -44,10 +44,8 @@ class Site:
         self.stack.start()
         self.pipeline = Pipeline(self.stack.url("airflow"))
         self.client = MlflowClient(self.stack.url("mlflow"))
-        self.s3 = boto3.client("s3", endpoint_url=self.stack.url("s3"), **self._s3_login())
-
-    def _s3_login(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in self.stack.s3_login().items()} | {"region_name": "us-east-1"}
+        login = {name.lower(): value for name, value in self.stack.s3_login().items()}
+        self.s3 = boto3.client("s3", endpoint_url=self.stack.url("s3"), region_name="us-east-1", **login)
 
     @contextlib.contextmanager
     def without(self, service: str):
@@ -55,19 +53,10 @@ class Site:
         yield
         self.stack.start(service)
 
-    def finish(self, run_id: str) -> dict[str, str]:
-        """Waits until this pass is through, and returns its runs."""
+    def finish(self, run_id: str) -> None:
+        """Waits until this pass is through."""
         for _ in self.pipeline.watch(run_id):
             pass
-        return self.runs(run_id)
-
-    def runs(self, run_id: str) -> dict[str, str]:
-        """The runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
-        runs = {"feature_eng": run_id}
-        for dag, following in pairwise(DAGS):
-            if dag in runs and (started := self.pipeline.started_by(runs[dag], following)):
-                runs[following] = started
-        return runs
 
     def is_busy(self) -> bool:
         states = [
@@ -76,8 +65,10 @@ class Site:
         events = self.pipeline.call("datasets/events?limit=100")["dataset_events"]
         return set(states) != {"success"} or not all(event["created_dagruns"] for event in events)
 
-    def tries(self, runs: dict[str, str]) -> dict[str, int]:
-        return {f"{task['dag_id']}.{task['task_id']}": task["try_number"] for task in self.pipeline.tasks(runs)}
+    def tries(self, run_id: str) -> dict[str, int]:
+        """How often each task of a pass was tried, once it is through."""
+        self.finish(run_id)
+        return {f"{task['dag_id']}.{task['task_id']}": task["try_number"] for task in self.pipeline.all_tasks(run_id)}
 
     def worker(self, dag_id: str, task_id: str) -> psutil.Process:
         """The process that runs this task: waits until there is one."""

@@ -30,7 +30,7 @@ def test_a_service_stops_in_the_middle_of_each_dag(site, service, tasks):
         with site.without(service):
             time.sleep(OUTAGE)
 
-    assert max(site.tries(site.finish(run_id)).values()) > 1
+    assert max(site.tries(run_id).values()) > 1
 
 
 def test_a_service_is_gone_for_longer_than_the_retries_take(site):
@@ -42,7 +42,7 @@ def test_a_service_is_gone_for_longer_than_the_retries_take(site):
 
     assert "Failed to establish a new connection" in str(failure.value)
     assert site.stack.url("mlflow").removeprefix("http://127.0.0.1") in str(failure.value)
-    site.clear("train", site.runs(run_id)["train"])
+    site.clear("train", site.pipeline.runs(run_id)["train"])
     site.finish(run_id)
 
 
@@ -64,7 +64,7 @@ def test_a_worker_is_killed(site, dag_id, task_id):
 
     worker.kill()
 
-    assert site.tries(site.finish(run_id))[f"{dag_id}.{task_id}"] == 2
+    assert site.tries(run_id)[f"{dag_id}.{task_id}"] == 2
 
 
 def test_a_worker_is_killed_with_the_process_that_watches_it(site):
@@ -75,7 +75,7 @@ def test_a_worker_is_killed_with_the_process_that_watches_it(site):
     watching.kill()
     worker.kill()
 
-    assert site.tries(site.finish(run_id))["train.train_model"] == 2
+    assert site.tries(run_id)["train.train_model"] == 2
 
 
 def test_postgresql_is_restarted(site):
@@ -104,7 +104,7 @@ def test_the_disk_is_full_where_the_prediction_environment_is_built(site):
         subprocess.run(["umount", environments], check=True)
 
     assert left == []
-    site.clear("predict", site.runs(run_id)["predict"])
+    site.clear("predict", site.pipeline.runs(run_id)["predict"])
     site.finish(run_id)
 
 
@@ -120,9 +120,11 @@ def test_feature_eng_is_triggered_five_times_at_once(site):
 
 
 def test_every_task_is_cleared_after_success(site):
-    runs = site.finish(site.pipeline.trigger())
+    run_id = site.pipeline.trigger()
+    site.finish(run_id)
+    runs = site.pipeline.runs(run_id)
     tasks = {dag_id: [] for dag_id in runs}
-    for task in site.pipeline.tasks(runs):
+    for task in site.pipeline.all_tasks(run_id):
         if task["state"] == "success" and task["task_id"] not in tasks[task["dag_id"]]:
             tasks[task["dag_id"]].append(task["task_id"])
 
@@ -130,7 +132,7 @@ def test_every_task_is_cleared_after_success(site):
         for dag_id, waiting in tasks.items():  # one of each DAG, since they don't get in each other's way
             if waiting:
                 site.clear(dag_id, runs[dag_id], waiting.pop())
-        site.until(lambda: all(dag.state == "success" for dag in site.pipeline.progress(runs)), "the cleared tasks")
+        site.until(lambda: not site.is_busy(), "the cleared tasks")
 
     # Clearing what announces a Dataset announces it anew, as in any DAG: that starts one more training and prediction.
     site.announced_again.update([runs["feature_eng"], runs["train"]])
