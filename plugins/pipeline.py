@@ -8,7 +8,7 @@ import importlib
 import sys
 import warnings
 
-import botocore.loaders
+import botocore.session
 from airflow.listeners import hookimpl
 from airflow.models import DagBag
 from airflow.plugins_manager import AirflowPlugin
@@ -17,9 +17,12 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from include import config
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, VersionLink
 
-# What the tasks import beside the DAG files.
-IN_TASKS = ("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction")
-
+# What the tasks import beside the DAG files: the project's modules, and what others import only when they need it.
+IN_TASKS = (
+    *("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction"),
+    *("airflow.cli.commands.task_command", "airflow.datasets.metadata", "git", "jinja2.ext"),
+    *("mlflow.tracking.request_header.registry", "pyarrow.dataset"),
+)
 
 # The Astro SDK's last release has not been adapted to it, and every task's log would say so.
 warnings.filterwarnings("ignore", "Method `serialize_value` in XCom backend AstroCustomXcomBackend")
@@ -35,18 +38,21 @@ def on_starting(component: object) -> None:
 @functools.cache  # the tasks are jobs, too
 def preload() -> None:
     """Does once, in the scheduler, what would take every task seconds: imports, botocore's data, what MLflow and the
-    Amazon provider ask about all packages. Airflow forks its tasks from there (LocalExecutor).
+    Amazon provider ask about all packages and classes. Airflow forks its tasks from there (LocalExecutor).
     """
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+    from sklearn.utils import all_estimators
 
     from include.requirements import pinned_requirements
 
     for module in IN_TASKS:
         importlib.import_module(module)
     DagBag(include_examples=False)
-    botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)  # one for all clients
+    botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # one for all clients
+    S3Hook._get_caller = lambda *_: "Unknown"  # what AWS is told; the real name takes each client 0.2 s to find out
     S3Hook(None).get_conn()
     warn_dependency_requirement_mismatches(pinned_requirements(config.MODEL_CLASS))
+    all_estimators()
     for name in [name for name in sys.modules if name.partition(".")[0] == "include"]:
         del sys.modules[name]  # the project's own, which take no time: tasks import them as they are by then
     gc.freeze()  # the tasks' garbage collection needn't look at all that, and copy it by doing so

@@ -261,6 +261,7 @@ class Stack:
                 "--encoding=UTF8",
                 "--no-locale",
                 "--no-instructions",
+                "--set=scram_iterations=1",  # stretches weak passwords, of which this is none, at each connection
             )
             command = as_postgres(POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
             made = subprocess.run(command, cwd=folder, capture_output=True, text=True)

@@ -25,7 +25,7 @@ def _load_and_predict(model: str, rows_file: str, predictions_file: str, named: 
     from mlflow import pyfunc
 
     rows = pandas.read_parquet(rows_file)
-    loaded = pyfunc.load_model(model)
+    loaded = pyfunc.load_model(model, suppress_warnings=True)  # of packages in other versions: none are, here
     if not named:
         loaded.metadata.signature = None
     predicted = loaded.predict(rows if named else rows.to_numpy())
