@@ -37,7 +37,7 @@ screenshots: ## the pictures in the README, taken on the way of `make test-brows
 test-faults: install-dev ## services that stop, processes that die, a disk that is full (about 15 minutes)
 	@.venv/bin/python -m pytest tests/faults
 
-test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (2 minutes)
+test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (4 minutes)
 	@$(FIND_PYTHON) include/local_stack/install.py celery
 	@.venv/bin/python -m pytest tests/celery
 

@@ -168,7 +168,8 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 def _compare(new: float, champion: ModelVersion | None, data: pd.DataFrame, target_column: str) -> Decision:
     if champion is None:
         return decide(new, None)
-    model = mlflow.sklearn.load_model(f"models:/{champion.name}/{champion.version}")
+    with TemporaryDirectory() as folder:  # else MLflow would leave the model in one
+        model = mlflow.sklearn.load_model(f"models:/{champion.name}/{champion.version}", dst_path=folder)
     features = data.drop(columns=target_column)
     if list(model.feature_names_in_) != list(features.columns):
         return Decision(

@@ -64,7 +64,7 @@ def stores(ports: dict[str, int], login: dict[str, str]) -> list[Service]:
             "mlflow",
             words(
                 MLFLOW_ENVIRONMENT / "bin" / "python", "-m", "mlflow", "server",
-                "--host", LOOPBACK, "--port", ports["mlflow"], "--workers", "1",
+                "--host", LOOPBACK, "--port", ports["mlflow"], "--workers", "1",  # more of them answer 40 ms later
                 "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", f"s3://{config.ARTIFACT_BUCKET}",
             ),
             partial(answers, ports["mlflow"], "/health"),
