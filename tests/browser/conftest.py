@@ -90,14 +90,14 @@ def page(stack, chromium, complaints):
 
 @pytest.fixture(scope="session")
 def screenshot(page):
-    """Keeps a picture of a page, if pictures are asked for: in 256 colours, which is enough and takes a third."""
+    """Keeps a picture of a page, or of a part of one, if pictures are asked for: in 256 colours, which is enough and takes a third."""
     folder = os.environ.get("SCREENSHOTS")
 
     def take(name: str, of=page) -> None:
         if folder:
             from PIL import Image
 
-            of.wait_for_timeout(1500)  # animations come to rest
+            page.wait_for_timeout(1500)  # animations come to rest
             picture = Image.open(io.BytesIO(of.screenshot(animations="disabled"))).convert("RGB")
             Path(folder).mkdir(parents=True, exist_ok=True)
             picture.quantize(256).save(Path(folder, f"{name}.png"), optimize=True)

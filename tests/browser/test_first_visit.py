@@ -173,6 +173,7 @@ def test_from_the_registered_model_to_its_plot(press, screenshot):
     expect(plot).to_be_visible()
     assert plot.evaluate("picture => picture.naturalWidth") > 1000
     screenshot("mlflow_plot", version)
+    screenshot("plot", plot)
     version.close()
 
 

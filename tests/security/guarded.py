@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import boto3
 import psutil
 import requests
 
-from include.local_stack.install import MLFLOW_ENVIRONMENT
+from include.local_stack.services import Service, stores
 from include.local_stack.stack import free_port
 
 BUCKETS = ("data", "mlflowdatapossums", "localxcom")
@@ -50,32 +49,35 @@ class Guarded:
 
 
 @contextmanager
-def _running(address: str, folder: Path, command: list[object], **variables: str) -> Iterator[str]:
-    """A program that answers at `address` inside the block."""
-    with (folder / f"{Path(str(command[0])).name}.log").open("w") as log:
-        words = [str(word) for word in command]
-        process = psutil.Popen(words, cwd=folder, env=os.environ | variables, stdout=log, stderr=log)
+def _running(service: Service, folder: Path, *options: str, **variables: str) -> Iterator[None]:
+    """A service of the stack with more options, up inside the block."""
+    log = folder / f"{service.name}.log"
+    with log.open("w") as file:
+        command = [*service.command, *options]
+        process = psutil.Popen(command, cwd=folder, env=os.environ | variables, stdout=file, stderr=file)
     try:
         deadline = time.monotonic() + PATIENCE
-        while not _answers(address):
-            assert process.is_running(), Path(log.name).read_text()
-            assert time.monotonic() < deadline, f"no answer at {address}"
+        while not service.ready():
+            assert process.is_running(), log.read_text()
+            assert time.monotonic() < deadline, f"{service.name} does not answer"
             time.sleep(0.1)
-        yield address
+        yield
     finally:
         for each in [*process.children(recursive=True), process]:
             each.kill()
         process.wait()
 
 
-def _answers(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=5).status_code < 500
-    except requests.RequestException:
-        return False
+@contextmanager
+def guarded_services(folder: Path) -> Iterator[Guarded]:
+    ports = {"postgres": 0, "s3": free_port(), "mlflow": free_port()}
+    services = {service.name: service for service in stores(ports, login={})}
+    guarded = Guarded(*(f"http://127.0.0.1:{ports[name]}" for name in ("s3", "mlflow")))
+    with _s3_store(services["s3"], folder), _mlflow_server(services["mlflow"], folder, guarded):
+        yield guarded
 
 
-def s3_store(folder: Path) -> AbstractContextManager[str]:
+def _s3_store(service: Service, folder: Path) -> AbstractContextManager[None]:
     """SeaweedFS with one identity for everything and one for our buckets alone, which may not make any."""
     rights = [f"{action}:{bucket}" for bucket in BUCKETS for action in ("Read", "Write", "List")]
     people = {"admin": (ADMIN_KEY, ADMIN_SECRET, ["Admin"]), "pipeline": (S3_KEY, S3_SECRET, rights)}
@@ -84,16 +86,12 @@ def s3_store(folder: Path) -> AbstractContextManager[str]:
         for name, (key, secret, actions) in people.items()
     ]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
-    (folder / "objects").mkdir()
-    command = [Path(sys.executable).with_name("weed"), "mini", "-dir=objects", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-               f"-s3.port={(port := free_port())}", "-s3.config=identities.json", "-s3.autoCreateBucket=false",
-               "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false",
-               "-master.telemetry=false"]  # fmt: skip
-    return _running(f"http://127.0.0.1:{port}", folder, command)
+    (folder / "data").mkdir()
+    return _running(service, folder, "-s3.config=identities.json")
 
 
 @contextmanager
-def mlflow_server(folder: Path, s3: str) -> Iterator[str]:
+def _mlflow_server(service: Service, folder: Path, guarded: Guarded) -> Iterator[None]:
     """MLflow with its basic-auth app, and a user who may make things and change those alone."""
     admin = ("admin", "of-the-administrator")
     settings = {"default_permission": "READ", "database_uri": "sqlite:///auth.db",
@@ -102,21 +100,17 @@ def mlflow_server(folder: Path, s3: str) -> Iterator[str]:
     (folder / "auth.ini").write_text(
         "\n".join(["[mlflow]", *(f"{name} = {value}" for name, value in settings.items())])
     )
-    command = [MLFLOW_ENVIRONMENT / "bin" / "python", "-m", "mlflow", "server", "--app-name", "basic-auth",
-               "--host", "127.0.0.1", "--port", (port := free_port()), "--workers", "1",
-               "--backend-store-uri", "sqlite:///mlflow.db",
-               "--artifacts-destination", f"s3://{BUCKETS[1]}"]  # fmt: skip
     server = _running(
-        f"http://127.0.0.1:{port}", folder, command,
+        service, folder, "--app-name", "basic-auth",
         MLFLOW_AUTH_CONFIG_PATH=str(folder / "auth.ini"), MLFLOW_FLASK_SERVER_SECRET_KEY="of this test",
-        MLFLOW_S3_ENDPOINT_URL=s3, AWS_ACCESS_KEY_ID=ADMIN_KEY, AWS_SECRET_ACCESS_KEY=ADMIN_SECRET,
+        MLFLOW_S3_ENDPOINT_URL=guarded.s3, AWS_ACCESS_KEY_ID=ADMIN_KEY, AWS_SECRET_ACCESS_KEY=ADMIN_SECRET,
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
     )  # fmt: skip
-    with server as address:
+    with server:
         user = {"username": USER, "password": PASSWORD}
-        made = requests.post(f"{address}/api/2.0/mlflow/users/create", json=user, auth=admin, timeout=30)
+        made = requests.post(f"{guarded.mlflow}/api/2.0/mlflow/users/create", json=user, auth=admin, timeout=30)
         assert made.ok, made.text
-        yield address
+        yield
 
 
 class Witness(threading.Thread):
