@@ -25,6 +25,7 @@ MISSING = (
 NOT_OURS = (
     "Cannot set properties of undefined (setting 'autocomplete')",  # Airflow's script for its search field
     "/ajax-api/2.0/mlflow/users/current",  # MLflow asks who is logged in, where nobody can log in
+    "ResizeObserver loop completed with undelivered notifications",  # MLflow's pages, when they are slow to draw
 )
 
 
@@ -90,7 +91,7 @@ def page(stack, chromium, complaints):
 
 @pytest.fixture(scope="session")
 def screenshot(page):
-    """Keeps a picture of a page, or of a part of one, if pictures are asked for: in 256 colours, which is enough and takes a third."""
+    """Keeps a picture of a page, or a part of one, if pictures are asked for: in 256 colours, which take a third."""
     folder = os.environ.get("SCREENSHOTS")
 
     def take(name: str, of=page) -> None:

@@ -22,8 +22,13 @@ from include import config
 from include.local_stack.pipeline import DAGS, Pipeline
 from include.local_stack.stack import Stack, free_port
 
-# Retries follow after 10 s at most, a dead task is noticed after 15 s: the same as ever, in less time.
-IMPATIENCE = "AIRFLOW__CORE__MAX_TASK_RETRY_DELAY=10\nAIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD=15\n"
+# Retries follow after 10 s at most, a dead task or scheduler is noticed after 15 s: the same as ever, in less time.
+IMPATIENCE = """
+AIRFLOW__CORE__MAX_TASK_RETRY_DELAY=10
+AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD=15
+AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD=15
+AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL=15
+"""
 PATIENCE = 600  # seconds for what is waited for: enough for a machine that has other things to do
 
 
