@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 try:
-    from include.local_stack.stack import Stack, free_port
+    from include.local_stack.stack import Stack, free_ports
 except ImportError:  # in a container the services aren't installed; it has an Airflow of its own
     STACK = None
 else:
     home = Path(tempfile.mkdtemp(prefix="pipeline tests "))
-    STACK = Stack(home, ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+    STACK = Stack(home, ports=free_ports())
     STACK.settle()
     for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "MLFLOW_"))]:
         del os.environ[name]

@@ -26,7 +26,7 @@ import psycopg2
 from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import DAGS, Pipeline
-from include.local_stack.stack import Stack, free_port
+from include.local_stack.stack import Stack, free_ports
 
 SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").split()]
 REPEATS = int(os.environ.get("REPEATS", "3"))
@@ -69,8 +69,7 @@ class Memory(threading.Thread):
 
 class Bench:
     def __init__(self) -> None:
-        ports = {name: free_port() for name in ("airflow", "mlflow", "s3")}
-        self.stack = Stack(ROOT / ".local" / "bench", ports=ports)
+        self.stack = Stack(ROOT / ".local" / "bench", ports=free_ports())
 
     def __enter__(self) -> Bench:
         self.stack.clean()

@@ -338,6 +338,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def free_ports() -> dict[str, int]:
+    """For a stack beside the one of `make run`."""
+    return {name: free_port() for name in PORTS}
+
+
 def write_private(path: Path, text: str) -> None:
     """Writes a file that only its owner can read."""
     path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright and a Chromium: make test-browser")
 
-from include.local_stack.stack import Stack, free_port  # noqa: E402
+from include.local_stack.stack import Stack, free_ports  # noqa: E402
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = (
@@ -42,7 +42,7 @@ def chromium() -> str:
 def stack(chromium, tmp_path_factory):
     """All services, just started: nothing has run."""
     home = tmp_path_factory.mktemp("browser tests")
-    stack = Stack(home, ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+    stack = Stack(home, ports=free_ports())
     try:
         stack.start()
         yield stack

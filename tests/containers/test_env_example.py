@@ -106,9 +106,7 @@ class TestWithoutDocker:
     def stack(self, tmp_path, monkeypatch):
         reason = "the stack without Docker is not installed here"
         module = pytest.importorskip("include.local_stack.stack", reason=reason)
-        stack = module.Stack(
-            tmp_path, ports={name: module.free_port() for name in module.PORTS}, variables=ROOT / ".env_example"
-        )
+        stack = module.Stack(tmp_path, ports=module.free_ports(), variables=ROOT / ".env_example")
         stack.settle()
         return stack
 

@@ -63,9 +63,9 @@ COLUMNS = """{
 PASS = """
 import json, os, sys
 from pathlib import Path
-from include.local_stack.stack import Stack, free_port
+from include.local_stack.stack import Stack, free_ports
 
-stack = Stack(Path(sys.argv[1]), ports={name: free_port() for name in ("airflow", "mlflow", "s3")})
+stack = Stack(Path(sys.argv[1]), ports=free_ports())
 stack.start("postgres", "s3", "mlflow")
 stack.prepare_airflow()
 ours = {"PREDICTION_ENVIRONMENTS": os.environ["PREDICTION_ENVIRONMENTS"]}  # one that is there already

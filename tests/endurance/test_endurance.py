@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from include.local_stack.pipeline import Pipeline
-from include.local_stack.stack import AIRFLOW, STORES, Stack, free_port
+from include.local_stack.stack import AIRFLOW, STORES, Stack, free_ports
 
 pytestmark = pytest.mark.timeout(0)
 RUNS = int(os.environ.get("RUNS") or 30)
@@ -62,7 +62,7 @@ def usages(tmp_path_factory):
     temporary = tmp_path_factory.mktemp("temporary")
     stack = Stack(
         tmp_path_factory.mktemp("endurance") / "stack",
-        ports={name: free_port() for name in ("airflow", "mlflow", "s3")},
+        ports=free_ports(),
     )
     found = []
     with pytest.MonkeyPatch.context() as patch:

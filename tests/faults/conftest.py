@@ -20,7 +20,7 @@ from slow import SlowWay
 
 from include import config
 from include.local_stack.pipeline import DAGS, Pipeline
-from include.local_stack.stack import Stack, free_port
+from include.local_stack.stack import Stack, free_port, free_ports
 
 # Retries follow after 10 s at most, a dead task or scheduler is noticed after 15 s: the same as ever, in less time.
 IMPATIENCE = """
@@ -40,9 +40,7 @@ class Site:
         for old, new in (replaced or {}).items():
             text = text.replace(old, new)
         (variables := home / "variables").write_text(text)
-        self.stack = Stack(
-            home / "stack", variables, {name: free_port() for name in ("airflow", "mlflow", "s3")} | ports
-        )
+        self.stack = Stack(home / "stack", variables, free_ports() | ports)
         self.announced_again: Counter[str] = Counter()
 
     def start(self) -> None:

@@ -11,12 +11,12 @@ import psutil
 import pytest
 
 pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
-from include.local_stack.stack import Stack, StackError, free_port
+from include.local_stack.stack import Stack, StackError, free_port, free_ports
 
 
 @pytest.fixture
 def ports():
-    return {name: free_port() for name in ("airflow", "mlflow", "s3")}
+    return free_ports()
 
 
 @pytest.fixture
