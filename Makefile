@@ -77,7 +77,7 @@ install:
 install-dev:
 	@$(FIND_PYTHON) include/local_stack/install.py dev
 
-RESOLVE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+RESOLVE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: install ## resolve the versions in requirements.txt and pyproject.toml anew
 	@$(RESOLVE) requirements.txt --group airflow -o $(LOCKS)/airflow.txt
 	@$(RESOLVE) --group mlflow -o $(LOCKS)/mlflow.txt

@@ -92,7 +92,7 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
         if champion and champion.version == number:
             log.info("Version %s is the champion already", number)
             return Decision("champion", champion.tags.get("promotion", ""))
-        decision = _compare(client.get_run(run_id).data.metrics["cv_rmse"], champion, data, target_column)
+        decision = _compare(version, client.get_run(run_id).data.metrics["cv_rmse"], champion, data, target_column)
         client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
         client.set_registered_model_alias(name, decision.alias, number)
         if decision.alias == "champion" and "challenger" in version.aliases:
@@ -165,9 +165,11 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
         raise
 
 
-def _compare(new: float, champion: ModelVersion | None, data: pd.DataFrame, target_column: str) -> Decision:
+def _compare(
+    version: ModelVersion, error: float, champion: ModelVersion | None, data: pd.DataFrame, target_column: str
+) -> Decision:
     if champion is None:
-        return decide(new, None)
+        return decide(error, None)
     with TemporaryDirectory() as folder:  # else MLflow would leave the model in one
         model = mlflow.sklearn.load_model(f"models:/{champion.name}/{champion.version}", dst_path=folder)
     features = data.drop(columns=target_column)
@@ -178,4 +180,4 @@ def _compare(new: float, champion: ModelVersion | None, data: pd.DataFrame, targ
             f"({', '.join(model.feature_names_in_)}). To let the new one take over, give it the alias in the MLflow UI",
         )
     judged = cross_validate(clone(model), features, data[target_column])
-    return decide(new, judged.metrics("cv")["cv_rmse"])
+    return decide(error, judged.metrics("cv")["cv_rmse"], older=int(version.version) < int(champion.version))

@@ -82,11 +82,16 @@ class Pipeline:
                 deadline = deadline or time.monotonic() + PATIENCE
                 if started := self.started_by(runs[newest], following):
                     runs[following], deadline = started, None
-                elif time.monotonic() > deadline:
+                elif time.monotonic() > deadline and not self.is_active(following):
                     raise PipelineError(
                         f"{newest} has succeeded, but {following} has not followed in {PATIENCE} s. Is it paused?"
                     )
             time.sleep(interval)
+
+    def is_active(self, dag_id: str) -> bool:
+        """Whether a run of this DAG is on, or waits for its turn."""
+        active = {"state": ["running", "queued"], "limit": 1}
+        return self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"] > 0
 
     def started_by(self, run_id: str, dag_id: str) -> str | None:
         """The run of `dag_id` that a Dataset event of the run `run_id` has started."""

@@ -156,6 +156,7 @@ def whole_site(tmp_path_factory):
 def site(whole_site):
     """A site on which one pass at least was made. What a test has done to it, it must survive."""
     yield whole_site
+    whole_site.until(lambda: not whole_site.is_busy(), "what was announced last")
     whole_site.check()
 
 

@@ -116,8 +116,9 @@ def test_again(alpha, train, aliases, reason, client):
     assert len(client.search_model_versions(f"name = '{second.name}'")) == 2
 
 
-def test_a_worse_one_that_is_promoted_again_gets_nothing(train, aliases):
-    first, second = train(BAD), train(GOOD)
+@pytest.mark.parametrize("older", [BAD, GOOD], ids=["worse", "tie"])
+def test_an_older_one_that_is_promoted_again_does_not_come_back(older, train, aliases):
+    first, second = train(older), train(GOOD)
     promote(first)
     promote(second)
 

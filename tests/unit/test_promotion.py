@@ -25,6 +25,11 @@ def test_who_becomes_champion(new, champion, alias):
     assert decide(new, champion, tolerance=0.02).alias == alias
 
 
+@pytest.mark.parametrize(("error", "alias"), [(1.96, "champion"), (1.97, "challenger"), (2.0, "challenger")])
+def test_one_older_than_the_champion_has_to_be_better_by_the_tolerance(error, alias):
+    assert decide(error, 2.0, older=True, tolerance=0.02).alias == alias
+
+
 def test_the_tolerance_is_that_of_the_configuration():
     assert decide(2 * (1 + config.TOLERANCE) - 1e-9, 2).alias == "champion"
     assert decide(2 * (1 + config.TOLERANCE) + 1e-9, 2).alias == "challenger"
