@@ -34,7 +34,7 @@ test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIU
 screenshots: ## the pictures in the README, taken on the way of `make test-browser`
 	@SCREENSHOTS=.github/screenshots $(MAKE) test-browser
 
-test-faults: install-dev ## services that stop, processes that die, a disk that is full (about 15 minutes)
+test-faults: install-dev ## services that stop, processes that die, a disk that is full (half an hour)
 	@.venv/bin/python -m pytest tests/faults
 
 test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (4 minutes)

@@ -25,8 +25,8 @@ def decide(
     """Compares cross-validated errors (RMSE, in `unit`) of a model and of the champion, on the same data.
 
     The model becomes champion if its error is at most `1 + tolerance` times the champion's: a tie goes to the newer
-    model, which has seen the newer data. For the same reason one that is `older` than the champion has to
-    be better by as much. `champion` is None where there is none.
+    model, which has seen the newer data. For the same reason one that is `older` than the champion has to be better by
+    as much. `champion` is None where there is none.
     """
     if champion is None:
         return Decision("champion", f"there was no champion; its error is {new:.3f} {unit}")

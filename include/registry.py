@@ -133,21 +133,21 @@ def _alone(client: MlflowClient, version: ModelVersion) -> Iterator[None]:
     older version goes first. A tag that is older than a task may get was left by a process that was killed.
     """
     name, number = version.name, version.version
-    while True:
-        client.set_model_version_tag(name, number, "promoting", f"{time.time():.0f}")
-        left_over = time.time() - TASK_DEFAULTS["execution_timeout"].total_seconds()
-        others = [
-            int(other.version)
-            for other in client.search_model_versions(f"name = '{name}'")
-            if other.version != number and float(other.tags.get("promoting", 0)) > left_over
-        ]
-        if not others:
-            break
-        log.info("Waiting for version %s, which is being compared with the champion", min(others))
-        if min(others) < int(number):
-            client.delete_model_version_tag(name, number, "promoting")
-        time.sleep(1)
     try:
+        while True:
+            client.set_model_version_tag(name, number, "promoting", f"{time.time():.0f}")
+            left_over = time.time() - TASK_DEFAULTS["execution_timeout"].total_seconds()
+            others = [
+                int(other.version)
+                for other in client.search_model_versions(f"name = '{name}'")
+                if other.version != number and float(other.tags.get("promoting", 0)) > left_over
+            ]
+            if not others:
+                break
+            log.info("Waiting for version %s, which is being compared with the champion", min(others))
+            if min(others) < int(number):
+                client.delete_model_version_tag(name, number, "promoting")
+            time.sleep(1)
         yield
     finally:
         client.delete_model_version_tag(name, number, "promoting")

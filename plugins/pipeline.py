@@ -19,9 +19,17 @@ from include.operators.links import ExperimentLink, ObjectLink, RunLink, Version
 
 # What the tasks import beside the DAG files: the project's modules, and what others import only when they need it.
 IN_TASKS = (
-    *("include.reading", "include.runs", "include.registry", "include.experiment", "include.operators.prediction"),
-    *("airflow.cli.commands.task_command", "airflow.datasets.metadata", "git", "jinja2.ext"),
-    *("mlflow.tracking.request_header.registry", "pyarrow.dataset"),
+    "include.reading",
+    "include.runs",
+    "include.registry",
+    "include.experiment",
+    "include.operators.prediction",
+    "airflow.cli.commands.task_command",
+    "airflow.datasets.metadata",
+    "git",
+    "jinja2.ext",
+    "mlflow.tracking.request_header.registry",
+    "pyarrow.dataset",
 )
 
 # The Astro SDK's last release has not been adapted to it, and every task's log would say so.

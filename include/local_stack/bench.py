@@ -18,7 +18,6 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-import boto3
 import pandas as pd
 import psutil
 import psycopg2
@@ -90,8 +89,7 @@ class Bench:
         try:
             started = time.time()
             run_id = self.pipeline.trigger(data_file=file.name)
-            for _ in self.pipeline.watch(run_id):
-                pass
+            self.pipeline.finish(run_id)
         finally:
             memory.over.set()
             memory.join()
@@ -112,8 +110,7 @@ class Bench:
 
     def sizes(self) -> tuple[int, int]:
         """Bytes in the S3 store and in the metadata database."""
-        login = {name.lower(): value for name, value in self.stack.s3_login().items()}
-        client = boto3.client("s3", endpoint_url=self.stack.url("s3"), region_name="us-east-1", **login)
+        client = self.stack.s3()
         pages = client.get_paginator("list_objects_v2")
         stored = sum(
             item["Size"]

@@ -88,6 +88,11 @@ class Pipeline:
                     )
             time.sleep(interval)
 
+    def finish(self, run_id: str, interval: float = 1) -> None:
+        """Waits for what `watch` watches."""
+        for _ in self.watch(run_id, interval):
+            pass
+
     def is_active(self, dag_id: str) -> bool:
         """Whether a run of this DAG is on, or waits for its turn."""
         active = {"state": ["running", "queued"], "limit": 1}

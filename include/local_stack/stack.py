@@ -159,6 +159,13 @@ class Stack:
         connection = json.loads(self.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
         return {"AWS_ACCESS_KEY_ID": connection["login"], "AWS_SECRET_ACCESS_KEY": connection["password"]}
 
+    def s3(self) -> Any:
+        """A client of the S3 store."""
+        import boto3  # `make run` and `make status` do without it
+
+        login = {name.lower(): value for name, value in self.s3_login().items()}
+        return boto3.client("s3", endpoint_url=self.url("s3"), region_name="us-east-1", **login)
+
     def environment(self) -> dict[str, str]:
         """What the services get. What the user's shell says about Airflow, MLflow and AWS doesn't reach them."""
         foreign = ("AIRFLOW", "MLFLOW_", "AWS_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")

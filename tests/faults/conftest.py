@@ -10,7 +10,6 @@ from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
-import boto3
 import mlflow
 import pandas as pd
 import psutil
@@ -47,19 +46,13 @@ class Site:
         self.stack.start()
         self.pipeline = Pipeline(self.stack.url("airflow"))
         self.client = MlflowClient(self.stack.url("mlflow"))
-        login = {name.lower(): value for name, value in self.stack.s3_login().items()}
-        self.s3 = boto3.client("s3", endpoint_url=self.stack.url("s3"), region_name="us-east-1", **login)
+        self.s3 = self.stack.s3()
 
     @contextlib.contextmanager
     def without(self, service: str):
         self.stack.halt(service)
         yield
         self.stack.start(service)
-
-    def finish(self, run_id: str) -> None:
-        """Waits until this pass is through."""
-        for _ in self.pipeline.watch(run_id):
-            pass
 
     def is_busy(self) -> bool:
         states = [
@@ -70,7 +63,7 @@ class Site:
 
     def tries(self, run_id: str) -> dict[str, int]:
         """How often each task of a pass was tried, once it is through."""
-        self.finish(run_id)
+        self.pipeline.finish(run_id)
         return {f"{task['dag_id']}.{task['task_id']}": task["try_number"] for task in self.pipeline.all_tasks(run_id)}
 
     def worker(self, dag_id: str, task_id: str) -> psutil.Process:
@@ -146,7 +139,7 @@ def whole_site(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("site"))
     try:
         site.start()
-        site.finish(site.pipeline.trigger())
+        site.pipeline.finish(site.pipeline.trigger())
         yield site
     finally:
         site.stack.stop()

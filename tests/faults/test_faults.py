@@ -38,12 +38,12 @@ def test_a_service_is_gone_for_longer_than_the_retries_take(site):
     site.worker("train", "train_model")
 
     with site.without("mlflow"), pytest.raises(PipelineError) as failure:
-        site.finish(run_id)
+        site.pipeline.finish(run_id)
 
     assert "Failed to establish a new connection" in str(failure.value)
     assert site.stack.url("mlflow").removeprefix("http://127.0.0.1") in str(failure.value)
     site.clear("train", site.pipeline.runs(run_id)["train"])
-    site.finish(run_id)
+    site.pipeline.finish(run_id)
 
 
 def test_the_scheduler_is_killed_in_the_middle_of_a_task(site):
@@ -52,7 +52,7 @@ def test_the_scheduler_is_killed_in_the_middle_of_a_task(site):
 
     (scheduler := site.stack.process("scheduler")).kill()
 
-    site.finish(run_id)
+    site.pipeline.finish(run_id)
     assert site.stack.process("scheduler").pid != scheduler.pid
 
 
@@ -86,7 +86,7 @@ def test_postgresql_is_restarted(site):
         time.sleep(2)
     site.stack.start()
 
-    site.finish(run_id)
+    site.pipeline.finish(run_id)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
@@ -98,21 +98,21 @@ def test_the_disk_is_full_where_the_prediction_environment_is_built(site):
     try:
         run_id = site.pipeline.trigger()
         with pytest.raises(PipelineError, match="No space left on device"):
-            site.finish(run_id)
+            site.pipeline.finish(run_id)
         left = [path for path in environments.iterdir() if path.is_dir()]
     finally:
         subprocess.run(["umount", environments], check=True)
 
     assert left == []
     site.clear("predict", site.pipeline.runs(run_id)["predict"])
-    site.finish(run_id)
+    site.pipeline.finish(run_id)
 
 
 def test_feature_eng_is_triggered_five_times_at_once(site):
     run_ids = [site.pipeline.trigger() for _ in range(5)]
 
     for run_id in run_ids:
-        site.finish(run_id)
+        site.pipeline.finish(run_id)
 
     # Trainings may serve several announcements at once: each takes the newest. The last one serves the last run.
     last = site.client.get_model_version_by_alias("Reg_RidgeCV_possums", "champion")
@@ -121,7 +121,7 @@ def test_feature_eng_is_triggered_five_times_at_once(site):
 
 def test_every_task_is_cleared_after_success(site):
     run_id = site.pipeline.trigger()
-    site.finish(run_id)
+    site.pipeline.finish(run_id)
     runs = site.pipeline.runs(run_id)
     tasks = {dag_id: [] for dag_id in runs}
     for task in site.pipeline.all_tasks(run_id):
@@ -147,7 +147,7 @@ def test_two_stacks_run_at_once(site, slow_site):
     run_ids = {each: each.pipeline.trigger() for each in (site, slow_site)}
 
     for each, run_id in run_ids.items():
-        each.finish(run_id)
+        each.pipeline.finish(run_id)
 
     slow_site.check()
 
@@ -156,7 +156,7 @@ def test_mlflow_and_s3_are_slow(slow_site, slow_ways):
     for way in slow_ways.values():
         way.delay = 0.3
     try:
-        slow_site.finish(slow_site.pipeline.trigger())
+        slow_site.pipeline.finish(slow_site.pipeline.trigger())
     finally:
         for way in slow_ways.values():
             way.delay = 0

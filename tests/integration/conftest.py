@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import boto3
 import pandas as pd
 import pytest
 
@@ -16,8 +15,7 @@ def _services(stack):
 
 @pytest.fixture(scope="session")
 def s3(stack):
-    login = {name.lower(): value for name, value in stack.s3_login().items()}
-    return boto3.client("s3", endpoint_url=stack.url("s3"), region_name="us-east-1", **login)
+    return stack.s3()
 
 
 @pytest.fixture(scope="session")
