@@ -5,16 +5,16 @@ Runs when someone triggers it. The two other DAGs follow by themselves.
 
 ```
 include/{DATA_FILE}
- │
- │  extract_data     reads and checks the rows
- │  build_features   leaves out rows with gaps, one-hot encodes labels, scales everything
- │
- ├─► MLflow          the fitted transformer, in a run named Scaler of the experiment {EXPERIMENT}
- ├─► S3              the features with the target, s3://{DATA_BUCKET}/{FEATURES_FILE}
- └─► Dataset         {FEATURES_DATASET}, which starts the DAG train
+ |
+ |  extract_data     reads and checks the rows
+ |  build_features   leaves out rows with gaps, one-hot encodes labels, scales everything
+ |
+ +-> MLflow          the fitted transformer, in a run named Scaler of the experiment {EXPERIMENT}
+ +-> S3              the features with the target, s3://{DATA_BUCKET}/{FEATURES_FILE}
+ +-> Dataset         {FEATURES_DATASET}, which starts the DAG train
 ```
 
-The form to trigger it (▶, above) takes another data file and other hyperparameters for one run.
+The form to trigger it takes another data file and other hyperparameters for one run.
 """
 
 from __future__ import annotations

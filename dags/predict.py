@@ -5,14 +5,14 @@ Runs when `train` has announced a new model, and works with exactly that one.
 
 ```
 the model, and the features that it was trained on
- │
- │  run_prediction         predicts, in a virtual environment with just the model's own requirements
- │  plot_predictions       draws predictions and truth
- │  compare_with_training  says how far off they are, and whether the features have drifted
- │
- ├─► S3                    the predictions, s3://{DATA_BUCKET}/{PREDICTIONS_FILE}
- ├─► MLflow                the plot, in the model's run, and a run named Predictions
- └─► disk                  the plot, include/plots/{PLOT_FILE}
+ |
+ |  run_prediction         predicts, in a virtual environment with just the model's own requirements
+ |  plot_predictions       draws predictions and truth
+ |  compare_with_training  says how far off they are, and whether the features have drifted
+ |
+ +-> S3                    the predictions, s3://{DATA_BUCKET}/{PREDICTIONS_FILE}
+ +-> MLflow                the plot, in the model's run, and a run named Predictions
+ +-> disk                  the plot, include/plots/{PLOT_FILE}
 ```
 """
 

@@ -5,13 +5,13 @@ Runs when `feature_eng` has announced new features, and works on those of exactl
 
 ```
 the features, with the target
- │
- │  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
- │  register_model   makes a version of it, and moves that to the stage {STAGE}
- │  choose_champion  lets it take the champion's place, unless it is worse
- │
- ├─► MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
- └─► Dataset         {MODEL_DATASET}, which starts the DAG predict
+ |
+ |  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
+ |  register_model   makes a version of it, and moves that to the stage {STAGE}
+ |  choose_champion  lets it take the champion's place, unless it is worse
+ |
+ +-> MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
+ +-> Dataset         {MODEL_DATASET}, which starts the DAG predict
 ```
 
 Started by hand, it takes the newest features, and the hyperparameters of its own form.

@@ -71,6 +71,11 @@ def test_every_file_can_be_imported():
     assert BAG.import_errors == {}
 
 
+@pytest.mark.parametrize("file", sorted(ROOT.glob("dags/*.py")), ids=lambda file: file.name)
+def test_every_file_suits_a_metadata_database_that_has_no_unicode(file):
+    assert file.read_text().isascii()  # Airflow keeps the file's text there
+
+
 def test_the_three_are_there():
     assert set(EDGES) <= set(BAG.dags)
 
