@@ -74,20 +74,21 @@ def prepare_mlflow_experiment(buckets):
 
 @aql.dataframe
 def extract_data():
-    from include import reading, training
+    from include import reading
 
-    params = get_current_context()["params"]
     with fail_for_good():
-        training.check(config.MODEL_CLASS, params["hyper_parameters"])
-        return reading.read_rows(config.INCLUDE / params["data_file"])
+        return reading.read_rows(config.INCLUDE / get_current_context()["params"]["data_file"])
 
 
 @aql.dataframe
 def build_features(rows, experiment_id: str):
-    from include import features, runs
+    from include import features, runs, training
 
     complete = features.complete_rows(rows)
     engineered, transformer = features.engineer(complete)
+    with fail_for_good():
+        hyper_parameters = get_current_context()["params"]["hyper_parameters"]
+        training.try_out(config.MODEL_CLASS, hyper_parameters, engineered, config.TARGET)
     runs.track_features(experiment_id, complete, transformer)
     return engineered
 

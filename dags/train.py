@@ -52,7 +52,7 @@ def fetch_experiment_id() -> str:
 @task
 def fetch_hyper_parameters() -> dict:
     """Those that `feature_eng` was triggered with; of a run started by hand, its own."""
-    return handover.features_run().extra.get("hyper_parameters") or get_current_context()["params"]["hyper_parameters"]
+    return handover.features_run().extra.get("hyper_parameters", get_current_context()["params"]["hyper_parameters"])
 
 
 @aql.dataframe(multiple_outputs=True)

@@ -85,6 +85,7 @@ MLFLOW_CONNECTION = "mlflow_default"
 AWS_CONNECTION = "aws_conn"
 FEATURES_DATASET = "s3://data_possum.csv"
 MODEL_DATASET = "model_trained"
+TASK_MINUTES = 15  # that a task may take
 TAGS = ["possums"]
 OWNER = "possum team"
 

@@ -33,6 +33,7 @@ def mlflow_variables(
     }
     if "cloud.databricks.com" in address:
         variables |= {"MLFLOW_TRACKING_URI": "databricks", "DATABRICKS_HOST": address, "DATABRICKS_TOKEN": password}
+        variables["MLFLOW_REGISTRY_URI"] = "databricks"  # the workspace's, as the provider's operators; it has stages
     elif login == "token":
         variables["MLFLOW_TRACKING_TOKEN"] = password
     elif login:

@@ -16,7 +16,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=1),
-    "execution_timeout": timedelta(minutes=15),
+    "execution_timeout": timedelta(minutes=config.TASK_MINUTES),
 }
 
 

@@ -95,7 +95,7 @@ def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Ser
             fitted = make_pipeline(StandardScaler(), clone(model)).fit(x[train], y[train])
             predicted = np.asarray(fitted.predict(x[test])).ravel()
             scores.append(errors(y[test], predicted))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
                 "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."

@@ -39,11 +39,16 @@ def http_status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
+def may_pass(status: int) -> bool:
+    """Whether another try may get a better answer than this HTTP status."""
+    return status >= 500 or status in PASSING
+
+
 def is_permanent(error: BaseException) -> bool:
     if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in PASSING_CODES:
         return False
     status = http_status(error)
-    return isinstance(error, PERMANENT) or (status is not None and 400 <= status < 500 and status not in PASSING)
+    return isinstance(error, PERMANENT) or (status is not None and status >= 400 and not may_pass(status))
 
 
 @contextlib.contextmanager

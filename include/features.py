@@ -23,7 +23,9 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     that inside its folds as it does with the scaling.
     """
     complete = rows.dropna()
-    log.info("%d of %d rows have gaps and are left out", len(rows) - len(complete), len(rows))
+    gaps = ", ".join(f"{name} {count}" for name, count in rows.isna().sum().items() if count)
+    where = f" ({gaps})" if gaps else ""
+    log.info("%d of %d rows have gaps%s and are left out", len(rows) - len(complete), len(rows), where)
     whole = complete.select_dtypes("Int64").columns  # nullable because of the gaps
     return complete.astype(dict.fromkeys(whole, "int64"))
 

@@ -80,6 +80,8 @@ def _upstream(dataset: str, dag_id: str) -> Upstream:
         if events:
             event = max(events, key=lambda event: event.timestamp)
             log.info("Triggered by %s, run %s", dag_id, event.source_run_id)
+            if earlier := [str(each.source_run_id) for each in events if each is not event]:
+                log.info("These came before it, while an earlier run of this DAG was on: %s", ", ".join(earlier))
             return Upstream(dag_id, str(event.source_run_id), event.extra or {})
         succeeded = session.query(DagRun.run_id).filter(
             DagRun.dag_id == dag_id, DagRun.state == DagRunState.SUCCESS, DagRun.end_date <= run.logical_date

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import shorten
 
 from include import config
 
 REGISTERED_MODEL_CARD = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW} in {config.TARGET_UNIT}. Load the \
 version with the alias `champion`; the tag `promotion` of each version says why it is the champion or isn't."""
+ROOM = 2_000  # characters for the features: MLflow's database takes 5,000 in all
 
 
 def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
@@ -17,6 +19,7 @@ def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, f
         f"| {name} | {metrics[f'cv_{key}']:.2f} ± {metrics[f'cv_{key}_std']:.2f} | {metrics[f'baseline_{key}']:.2f} |"
         for key, name in (("rmse", f"RMSE ({unit})"), ("mae", f"MAE ({unit})"), ("r2", "R²"))
     ]
+    features = shorten(params["features"], ROOM, placeholder=" …")
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
     return "\n".join(
         [
@@ -24,7 +27,7 @@ def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, f
             f"It is a `{tags['model_class']}`{chosen}.",
             "",
             f"**Data:** {params['rows']} {row}s without gaps from {params['data_file']}. "
-            f"**Features:** {params['features']}; scaled by the transformer in the tag `transformer`.",
+            f"**Features:** {features}; scaled by the transformer in the tag `transformer`.",
             "",
             f"| on {row}s it has not seen | this model | always the mean |",
             "|---|---|---|",

@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from include.errors import ConfigurationError, DataError
 from include.schema import Categorical, Column, Numeric
 
 log = logging.getLogger(__name__)
+# What stands for a missing value: pandas' own list.
+GAPS = frozenset(["", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"])
+GAPS |= {"-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)  # a number that is written like this again, and fits an Int64
+FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
 
 
 def read_rows(
@@ -28,7 +34,8 @@ def read_rows(
     """Reads the CSV file `path` (UTF-8, comma-separated, with a header).
 
     Returns `columns` in their order, indexed by `row_number` (from 1 where that is None): numbers as float64, labels as
-    strings or, where all of them are whole numbers, as Int64. Gaps stay gaps. Other columns of the file are left out.
+    strings or, where all of them are whole numbers without leading zeros, as Int64. An empty cell is a gap, and so is
+    each of GAPS that is no label of the column by its `values`. Other columns of the file are left out.
 
     Raises DataError for what can't be used, with file, line, column, value and cure.
     """
@@ -38,29 +45,38 @@ def read_rows(
         )
     text = _text(path)
     names = _names(path, text, [*columns, *([row_number] if row_number else [])])
+    labels = {name: column for name, column in columns.items() if isinstance(column, Categorical)}
     try:
         rows = pd.read_csv(
-            io.StringIO(text), index_col=False, skipinitialspace=True, skip_blank_lines=False, low_memory=False
+            io.StringIO(text),
+            header=0,
+            names=names,
+            dtype=dict.fromkeys(labels, str),
+            na_values=dict.fromkeys(names, GAPS) | {name: _gaps(column) for name, column in labels.items()},
+            keep_default_na=False,
+            index_col=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            low_memory=False,
         )
     except pd.errors.ParserError as error:
         _check_fields(path, text)
         raise DataError(f"{path}: {error}. Close the quotes.") from None
     if rows.iloc[:, -1].isna().any():  # pandas fills rows that are too short
         _check_fields(path, text)
-    rows.columns = [names.get(number, number) for number in range(len(rows.columns))]
     rows.index += 2  # the line in the file, where no cell goes over several
-    rows = rows[list(names.values())].dropna(how="all")
+    rows = rows[[name for name in names if isinstance(name, str)]].dropna(how="all")
     if rows.empty:
         raise DataError(f"{path} has a header, but no rows. Put the data below it.")
 
     for name, column in columns.items():
-        if rows[name].isna().all():
-            raise DataError(f"{path}, column {name}: all values are missing. Fill them in, or take it out of COLUMNS.")
         place = _Place(path, name)
         if isinstance(column, Numeric):
             rows[name] = _numbers(rows[name], column, place)
         else:
             rows[name] = _labels(rows[name], column, place)
+        if rows[name].isna().all():
+            raise DataError(f"{path}, column {name}: all values are missing. Fill them in, or take it out of COLUMNS.")
     rows.index = _row_numbers(rows, row_number, path)
     rows = rows[list(columns)]
     complete = rows.dropna()
@@ -93,7 +109,7 @@ class _Place:
 
     def refuse_formulas(self, values: pd.Series) -> None:
         """Raises DataError for text that a spreadsheet would calculate with."""
-        formulas = [value for value in values.dropna().unique() if value.startswith(("=", "+", "-", "@"))]
+        formulas = [value for value in values.dropna().unique() if FORMULA.match(value)]
         self.refuse(values, values.isin(formulas), "looks like a formula. Write it as plain text.")
 
 
@@ -143,8 +159,8 @@ def _check_fields(path: Path, text: str) -> None:
             )
 
 
-def _names(path: Path, text: str, wanted: list[str]) -> dict[int, str]:
-    """The place of each wanted column in the file. Upper and lower case are taken as the same."""
+def _names(path: Path, text: str, wanted: list[str]) -> list[str | int]:
+    """The file's columns by `wanted` name, others by their place. Upper and lower case are taken as the same."""
     records = _records(path, text)
     _, header = next(records)
     header = [found.strip() for found in header]
@@ -155,7 +171,7 @@ def _names(path: Path, text: str, wanted: list[str]) -> dict[int, str]:
     _, first = next(records, (2, []))
     if len(first) > len(header):  # pandas would leave out what is too much
         _check_fields(path, text)
-    names: dict[int, str] = {}
+    names: list[str | int] = list(range(len(header)))
     for name in wanted:
         same = [place for place, found in enumerate(header) if found == name]
         same = same or [place for place, found in enumerate(header) if found.lower() == name.lower()]
@@ -193,18 +209,27 @@ def _numbers(values: pd.Series, column: Numeric, place: _Place) -> pd.Series:
     return values
 
 
+def _gaps(column: Categorical) -> frozenset[str]:
+    """What stands for a missing value in this column."""
+    return GAPS.difference(column.values) | {""}
+
+
 def _labels(values: pd.Series, column: Categorical, place: _Place) -> pd.Series:
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # whole numbers with gaps
-    if not pd.api.types.is_integer_dtype(values):
-        values = values.map({label: str(label).strip() or None for label in values.dropna().unique()})
-        place.refuse_formulas(values)
+    gaps = _gaps(column)
+    texts = {text: label for text in values.dropna().unique() if (label := text.strip()) not in gaps}
+    # whole numbers may have decimals: pandas writes them so where a column has gaps
+    whole = {text: label if label in column.values else re.sub(r"\.0+$", "", label) for text, label in texts.items()}
+    if all(WHOLE.fullmatch(label) for label in whole.values()):
+        labels = pd.Series({text: int(label) for text, label in whole.items()}, dtype="Int64")
     else:
-        values = values.astype("Int64")
+        labels = pd.Series(texts, dtype="object")
+    values = values.map(labels)
     if column.values:
-        wrong = values.notna() & ~values.astype(str).isin(column.values)
+        wrong = values.isin([label for label in labels if str(label) not in column.values])
         known = ", ".join(column.values)
         place.refuse(values, wrong, f"is none of {known}. Correct it, or add it to include/config.py.")
+    elif labels.dtype == "object":
+        place.refuse_formulas(values)
     if (count := values.nunique()) > config.MAX_CATEGORIES:
         raise DataError(
             f"{place.path}, column {place.column}: {count:,} different labels, and each would become a feature. "

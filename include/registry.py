@@ -79,14 +79,14 @@ def candidate(run_id: str) -> dict[str, Any]:
 
 @fail_for_good()
 @mlflow_connected()
-def promote(run_id: str, data: pd.DataFrame, target_column: str) -> Decision:
-    """Gives the run's model version the alias `champion` or `challenger`, and notes on the version why.
+def promote(run_id: str, data: pd.DataFrame, target_column: str, name: str = config.REGISTERED_MODEL) -> Decision:
+    """Gives the run's version of the model `name` the alias `champion` or `challenger`, and notes on the version why.
 
     Both are judged in the same way on the same `data`: cross-validated, each with its own class and hyperparameters.
     """
     client = MlflowClient()
-    version = model_version(run_id)
-    name, number = version.name, version.version
+    version = model_version(run_id, name)
+    number = version.version
     with _alone(client, version):
         champion = _champion(client, name)
         if champion and champion.version == number:

@@ -34,7 +34,7 @@ from sklearn.base import BaseEstimator
 from include import config
 from include.connections import mlflow_connected
 from include.errors import DataError
-from include.failures import fail_for_good
+from include.failures import fail_for_good, may_pass
 from include.operators.mlflow_client import MLflowClientHook
 from include.requirements import pinned_requirements
 
@@ -161,23 +161,26 @@ def logged_model(run: Run) -> LoggedModel:
     return MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
 
 
-def model_version(run_id: str) -> ModelVersion:
-    """The version that was made of a run's model, with its aliases."""
+def model_version(run_id: str, name: str = config.REGISTERED_MODEL) -> ModelVersion:
+    """The version of the registered model `name` that was made of a run's model, with its aliases."""
     client = MlflowClient()
-    found = client.search_model_versions(f"run_id = '{run_id}'")
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if not found:
-        raise DataError(f"No model version was made of run {run_id}. Run train again.")
-    return client.get_model_version(found[0].name, found[0].version)  # the search leaves the aliases out
+        raise DataError(f"No version of {name} was made of run {run_id}. Run train again.")
+    return client.get_model_version(name, found[0].version)  # the search leaves the aliases out
 
 
 def served(artifact_uri: str) -> str:
     """The address under which the MLflow server itself hands out what lies at `artifact_uri`, so that whoever loads it
     needs no access to S3. Where the server doesn't do that, `artifact_uri` as it is.
+
+    Raises HTTPError if the server can't say at the moment.
     """
     path = artifact_uri.removeprefix(f"s3://{config.ARTIFACT_BUCKET}/")
-    hook = MLflowClientHook("GET")
-    session = hook.get_conn()
-    answer = session.get(f"{hook.base_url.rstrip('/')}/api/2.0/mlflow-artifacts/artifacts/{path}/MLmodel")
+    hook = MLflowClientHook("GET", mlflow_conn_id=config.MLFLOW_CONNECTION)
+    answer = hook.get_conn().get(f"{hook.address}/api/2.0/mlflow-artifacts/artifacts/{path}/MLmodel")
+    if may_pass(answer.status_code) and "--no-serve-artifacts" not in answer.text:
+        answer.raise_for_status()
     return f"mlflow-artifacts:/{path}" if path != artifact_uri and answer.ok else artifact_uri
 
 

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin
-from sklearn.datasets import make_regression
 
+from include import config
 from include.errors import ConfigurationError
 
+TRIAL_ROWS = 1_000
 
-def check(model_class: str, hyper_parameters: Mapping[str, Any]) -> None:
-    """Raises ConfigurationError for a model that can't be made, before anything has been done for it."""
-    make_model(model_class, hyper_parameters)
+
+@contextlib.contextmanager
+def _refusals(model_class: str, hyper_parameters: Mapping[str, Any]) -> Iterator[None]:
+    """Says which hyperparameters a regressor has refused, and why."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
+            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+        ) from None
 
 
 def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> RegressorMixin:
     """An unfitted regressor of the class with this import path.
 
-    Raises ConfigurationError where the class can't be imported, is no scikit-learn regressor, or doesn't accept the
-    hyperparameters; a fit to a few random rows (with a positive target, as some regressors need it) tells.
+    Raises ConfigurationError where the class can't be imported, is no scikit-learn regressor, or can't be made with
+    the hyperparameters. Most regressors look at these only when they are fitted: see `try_out`.
     """
     module, _, name = model_class.rpartition(".")
     try:
@@ -36,15 +46,22 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
         raise ConfigurationError(
             f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
         )
-    x, y = make_regression(n_samples=100, n_features=20, random_state=0)
+    with _refusals(model_class, hyper_parameters):
+        return regressor(**hyper_parameters)
+
+
+def try_out(model_class: str, hyper_parameters: Mapping[str, Any], data: pd.DataFrame, target: str) -> None:
+    """Fits a model to some of the rows that it shall be trained with: `data` has the features and the `target`.
+
+    Raises ConfigurationError where `make_model` does, and for hyperparameters that don't go with these rows.
+    """
+    model = make_model(model_class, hyper_parameters)
+    sample = data.sample(min(len(data), TRIAL_ROWS), random_state=config.SEED)
     try:
-        regressor(**hyper_parameters).fit(x, y - y.min() + 1)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
-            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
-        ) from None
-    return regressor(**hyper_parameters)
+        model.fit(sample.drop(columns=target), sample[target])
+    except (TypeError, ValueError):  # all rows may be enough for what a sample is too small for
+        with _refusals(model_class, hyper_parameters):
+            model.fit(data.drop(columns=target), data[target])
 
 
 def coefficients(model: RegressorMixin, features: pd.Index) -> pd.DataFrame | None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import logging
 import sys
 import warnings
 
 import botocore.session
+from airflow import settings
+from airflow.datasets import Dataset
 from airflow.listeners import hookimpl
 from airflow.models import DagBag
+from airflow.models.dataset import DatasetDagRunQueue, DatasetModel
 from airflow.plugins_manager import AirflowPlugin
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from airflow.utils import timezone
+from sqlalchemy import select, update
 
 from include import config
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, VersionLink
+
+log = logging.getLogger(__name__)
 
 # What the tasks import beside the DAG files: the project's modules, and what others import only when they need it.
 IN_TASKS = (
@@ -40,7 +48,24 @@ warnings.filterwarnings("ignore", "Method `serialize_value` in XCom backend Astr
 def on_starting(component: object) -> None:
     """Airflow calls this when one of its jobs starts: for the scheduler, before it forks its workers."""
     if "scheduler" in sys.argv[1:2]:
-        preload()
+        try:
+            preload()
+        except Exception:
+            log.exception("The tasks will be slower, since they have to import everything themselves")
+
+
+@hookimpl
+def on_dataset_changed(dataset: Dataset) -> None:
+    """Lets a DAG that waits for its turn take this event, too.
+
+    A run takes the events up to the moment at which it was queued, and Airflow 2.11 keeps that of the first event. One
+    that comes while the DAG still waits (max_active_runs) would be for no run at all: apache/airflow issue 56050.
+    """
+    waiting = update(DatasetDagRunQueue).where(
+        DatasetDagRunQueue.dataset_id.in_(select(DatasetModel.id).where(DatasetModel.uri == dataset.uri))
+    )
+    now_instead = waiting.values(created_at=timezone.utcnow()).execution_options(synchronize_session=False)
+    settings.Session().execute(now_instead)  # in the transaction that registers the event
 
 
 @functools.cache  # the tasks are jobs, too

@@ -57,26 +57,33 @@ def as_line(progress: list[Progress]) -> str:
 
 
 def summarise(stack: Stack, run_id: str, seconds: float) -> None:
-    """Says what the run has made, as MLflow has it."""
-    api = f"{stack.url('mlflow')}/api/2.0/mlflow"
+    """Says what the run has made."""
+    made = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
+    lines = made | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
+    console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
+    show(lines)
+    console.print("\nThe stack stays up: make stop ends it, make run runs the DAGs again.")
+
+
+def model(api: str, run_id: str) -> dict[str, str]:
+    """The model that a run of feature_eng has led to, as the MLflow of this stack has it."""
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
-    found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json()["model_versions"][0]
-    named = {"name": found["name"], "version": found["version"]}
+    found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json().get("model_versions")
+    if not found:
+        return {
+            "Model": "not here: mlflow_default leads to another MLflow, or a later run's training served this one, too"
+        }
+    named = {"name": found[0]["name"], "version": found[0]["version"]}
     version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
     data = requests.get(f"{api}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
     metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
     unit = config.TARGET_UNIT
     error = f"RMSE {metrics['cv_rmse']:.2f} ± {metrics['cv_rmse_std']:.2f} {unit} on {config.ROW}s it has not seen"
-    lines = {
+    return {
         "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}"
         f", alias {', '.join(version.get('aliases', [])) or 'none'}",
         "Error": f"{error}; always saying the mean: {metrics['baseline_rmse']:.2f} {unit}",
-        "Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)),
-        **addresses(stack),
     }
-    console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
-    show(lines)
-    console.print("\nThe stack stays up: make stop ends it, make run runs the DAGs again.")
 
 
 def addresses(stack: Stack) -> dict[str, str]:

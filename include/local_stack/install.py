@@ -7,6 +7,7 @@ recognised by a stamp and left alone, without asking the network.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = Path(__file__).resolve().parent / "locks"
 AIRFLOW_ENVIRONMENT = ROOT / ".venv"
+UV = AIRFLOW_ENVIRONMENT / "bin" / "uv"  # the last thing that making the environment brings
 MLFLOW_ENVIRONMENT = ROOT / ".local" / "mlflow-server"
 
 
@@ -25,7 +27,7 @@ def install(environment: Path, lock: Path) -> None:
     stamp = environment / f".{lock.stem}-installed"
     locked = hashlib.sha256(lock.read_bytes()).hexdigest()
     python = environment / "bin" / "python"
-    if not runs(python):
+    if not (UV.exists() and suits(python)):
         shutil.rmtree(environment, ignore_errors=True)
     elif stamp.exists() and stamp.read_text() == locked:
         return
@@ -33,24 +35,26 @@ def install(environment: Path, lock: Path) -> None:
     print(f"installing {lock.stem} into {environment.relative_to(ROOT)} ...", flush=True)
     if not python.exists():
         create(environment)
-    uv = AIRFLOW_ENVIRONMENT / "bin" / "uv"
-    command(uv, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock)
+    command(UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", lock)
     stamp.write_text(locked)
     print(f"installed in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def runs(python: Path) -> bool:
-    """Whether this interpreter starts: it doesn't once the Python it was made from has gone."""
+def suits(python: Path) -> bool:
+    """Whether this interpreter starts (it doesn't once the Python it was made from has gone), and whether it is of the
+    version that `make PYTHON=...` asks for.
+    """
     try:
-        return subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+        found = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
     except OSError:
         return False
+    return found.returncode == 0 and ("PYTHON" not in os.environ or found.stdout.strip() == sys.version.strip())
 
 
 def create(environment: Path) -> None:
     """Makes an empty environment; the first one gets `uv`, which fills both."""
     if environment != AIRFLOW_ENVIRONMENT:
-        command(AIRFLOW_ENVIRONMENT / "bin" / "uv", "venv", "-q", "--python", sys.executable, environment)
+        command(UV, "venv", "-q", "--python", sys.executable, environment)
         return
     if subprocess.run([sys.executable, "-m", "venv", environment]).returncode:
         shutil.rmtree(environment, ignore_errors=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import requests
 
-from include import config
 from include.local_stack.install import MLFLOW_ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
@@ -33,48 +32,47 @@ class Service:
     stop_signal: str = "TERM"
 
 
-def stores(ports: dict[str, int], login: dict[str, str]) -> list[Service]:
-    """PostgreSQL, the S3 store and MLflow. None of them needs another one to start.
+def postgres(ports: dict[str, int]) -> Service:
+    return Service(
+        "postgres",
+        as_postgres(
+            POSTGRES / "postgres", "-D", "data", "-h", LOOPBACK, "-p", ports["postgres"],
+            "-c", "unix_socket_directories=", "-c", "synchronous_commit=off",
+        ),
+        partial(succeeds, POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"]),
+        folder="postgres",
+        stop_signal="INT",  # which disconnects the clients; TERM would wait for them
+    )  # fmt: skip
 
-    `ports` has a number for each; `login` holds the S3 credentials as AWS's own variables.
-    """
-    return [
-        Service(
-            "postgres",
-            as_postgres(
-                POSTGRES / "postgres", "-D", "data", "-h", LOOPBACK, "-p", ports["postgres"],
-                "-c", "unix_socket_directories=", "-c", "synchronous_commit=off",
-            ),
-            partial(succeeds, POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"]),
-            folder="postgres",
-            stop_signal="INT",  # which disconnects the clients; TERM would wait for them
+
+def s3(ports: dict[str, int], login: dict[str, str]) -> Service:
+    """SeaweedFS. `login` holds its credentials, as AWS's own variables."""
+    return Service(
+        "s3",
+        words(
+            Path(sys.executable).with_name("weed"), "mini", "-dir=data", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
+            f"-s3.port={ports['s3']}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
         ),
-        Service(
-            "s3",
-            words(
-                Path(sys.executable).with_name("weed"), "mini", "-dir=data", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
-                f"-s3.port={ports['s3']}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
-                "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
-            ),
-            partial(answers, ports["s3"]),
-            folder="s3",
-            variables=login,
+        partial(answers, ports["s3"]),
+        folder="s3",
+        variables=login,
+    )  # fmt: skip
+
+
+def mlflow(ports: dict[str, int], destination: str, store: dict[str, str]) -> Service:
+    """MLflow's server, which keeps and hands out artifacts at `destination`, in the S3 store of these variables."""
+    return Service(
+        "mlflow",
+        words(
+            MLFLOW_ENVIRONMENT / "bin" / "python", "-m", "mlflow", "server",
+            "--host", LOOPBACK, "--port", ports["mlflow"], "--workers", "1",  # more of them answer 40 ms later
+            "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", destination,
         ),
-        Service(
-            "mlflow",
-            words(
-                MLFLOW_ENVIRONMENT / "bin" / "python", "-m", "mlflow", "server",
-                "--host", LOOPBACK, "--port", ports["mlflow"], "--workers", "1",  # more of them answer 40 ms later
-                "--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", f"s3://{config.ARTIFACT_BUCKET}",
-            ),
-            partial(answers, ports["mlflow"], "/health"),
-            folder="mlflow",
-            variables=login | {
-                "MLFLOW_S3_ENDPOINT_URL": f"http://{LOOPBACK}:{ports['s3']}",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
-        ),
-    ]  # fmt: skip
+        partial(answers, ports["mlflow"], "/health"),
+        folder="mlflow",
+        variables=store | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    )  # fmt: skip
 
 
 def airflow(ports: dict[str, int]) -> list[Service]:

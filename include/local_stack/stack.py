@@ -25,8 +25,9 @@ import psutil
 from dotenv import dotenv_values
 from supervisor.xmlrpc import SupervisorTransport
 
+from include import config
 from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
-from include.local_stack.services import LOOPBACK, NOBODY, POSTGRES, Service, airflow, as_postgres, stores
+from include.local_stack.services import LOOPBACK, NOBODY, POSTGRES, Service, airflow, as_postgres, mlflow, postgres, s3
 
 PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
 STORES = ("postgres", "s3", "mlflow")
@@ -103,14 +104,15 @@ class Stack:
         return {name: states[name] for name in STORES + AIRFLOW}
 
     def is_up(self) -> bool:
-        try:
-            with self._supervisor() as supervisor:
-                supervisor.getPID()
-        except xmlrpc.client.Fault:  # it is shutting down
-            return True
-        except OSError:
-            return False
-        return True
+        """Whether the supervisor answers. One that is shutting down is waited for."""
+        while True:
+            try:
+                with self._supervisor() as supervisor:
+                    return bool(supervisor.getPID())
+            except xmlrpc.client.Fault:  # it is shutting down
+                time.sleep(0.1)
+            except OSError:
+                return False
 
     def process(self, name: str) -> psutil.Process:
         """The process of a service that is up."""
@@ -154,10 +156,33 @@ class Stack:
         login = f"postgres:{self._settings['postgres_password']}"
         return f"postgresql{driver}://{login}@{LOOPBACK}:{self.ports['postgres']}/postgres"
 
+    def s3_variables(self) -> dict[str, str]:
+        """The S3 store of `aws_conn`, as AWS's and MLflow's own variables; where that isn't JSON, this stack's own."""
+        connection: dict[str, Any] = {"login": "minioadmin", "password": "minioadmin"}
+        extra: Any = {"endpoint_url": self.url("s3")}
+        text = self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", "")
+        try:
+            if text.startswith("{"):
+                connection = json.loads(text)
+                extra = connection.get("extra") or {}
+                extra = json.loads(extra) if isinstance(extra, str) else extra
+        except ValueError as error:
+            raise StackError(f"AIRFLOW_CONN_AWS_CONN in {self.variables} is no JSON: {error}.") from None
+        found = {
+            "AWS_ACCESS_KEY_ID": connection.get("login"),
+            "AWS_SECRET_ACCESS_KEY": connection.get("password"),
+            "AWS_SESSION_TOKEN": extra.get("aws_session_token"),
+            "AWS_DEFAULT_REGION": extra.get("region_name"),
+            "MLFLOW_S3_ENDPOINT_URL": extra.get("endpoint_url"),
+        }
+        return {name: value for name, value in found.items() if value}
+
     def s3_login(self) -> dict[str, str]:
-        """The credentials of `aws_conn`, as AWS's own variables."""
-        connection = json.loads(self.shared_variables()["AIRFLOW_CONN_AWS_CONN"])
-        return {"AWS_ACCESS_KEY_ID": connection["login"], "AWS_SECRET_ACCESS_KEY": connection["password"]}
+        """The credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""
+        variables = self.s3_variables()
+        here = variables.get("MLFLOW_S3_ENDPOINT_URL") == self.url("s3")
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        return {name: variables[name] if here else "minioadmin" for name in names}
 
     def s3(self) -> Any:
         """A client of the S3 store."""
@@ -226,7 +251,14 @@ class Stack:
         self._wait(self.is_up, "the supervisor")
 
     def _services(self) -> dict[str, Service]:
-        return {service.name: service for service in [*stores(self.ports, self.s3_login()), *airflow(self.ports)]}
+        destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", f"s3://{config.ARTIFACT_BUCKET}")
+        services = [
+            postgres(self.ports),
+            s3(self.ports, self.s3_login()),
+            mlflow(self.ports, destination, self.s3_variables()),
+            *airflow(self.ports),
+        ]
+        return {service.name: service for service in services}
 
     def _configuration(self) -> str:
         sections = [
@@ -330,6 +362,8 @@ class Stack:
 
 
 def is_free(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+        return False  # by IPv6, or on a Mac, which lets two have one port
     with contextlib.closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -10,6 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from include.errors import ConfigurationError
+from include.failures import may_pass
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 
@@ -56,7 +57,7 @@ class MLflowClientHook(client.MLflowClientHook):
                 "and port if that is not MLflow. If it is the host that MLflow refuses, start it with this one among "
                 "its --allowed-hosts."
             )
-        if response.status_code >= 500 or response.status_code == 429:
+        if may_pass(response.status_code):
             response.raise_for_status()
         try:
             answer = response.json()
@@ -75,9 +76,20 @@ class MLflowClientHook(client.MLflowClientHook):
         Raises HTTPError with MLflow's own message for any other error.
         """
         response = self.run(f"api/2.0/mlflow/{endpoint}", request_params=parameters)
-        if response.ok:
-            return response.json()
         answer = response.json()
         if absent_is_none and answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
-        raise requests.HTTPError(f"MLflow: {answer.get('message', answer)}", response=response)
+        return _accepted(response).json()
+
+
+class StrictMLflowClientHook(MLflowClientHook):
+    """For operators that take any error of MLflow's API for one that may pass."""
+
+    def run(self, *args: Any, **kwargs: Any) -> requests.Response:
+        return _accepted(super().run(*args, **kwargs))
+
+
+def _accepted(response: requests.Response) -> requests.Response:
+    if not response.ok:
+        raise requests.HTTPError(f"MLflow: {response.json().get('message', response.text)}", response=response)
+    return response

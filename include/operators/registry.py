@@ -8,9 +8,9 @@ from mlflow_provider.operators import registry
 
 from include.failures import fail_for_good
 from include.operators.links import VersionLink
-from include.operators.mlflow_client import MLflowClientHook
+from include.operators.mlflow_client import MLflowClientHook, StrictMLflowClientHook
 
-registry.MLflowClientHook = MLflowClientHook  # the operators look their hook up there
+registry.MLflowClientHook = StrictMLflowClientHook  # the operators look their hook up there
 
 
 class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):

@@ -128,6 +128,43 @@ class TestWithoutDocker:
                 del connection["host"]
             assert here == there
 
+    @pytest.mark.parametrize(
+        ("line", "variables"),
+        [
+            ("", {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}),
+            ("AIRFLOW_CONN_AWS_CONN=aws://a:b@", {"AWS_ACCESS_KEY_ID": "minioadmin"}),
+        ],
+    )
+    def test_a_connection_that_is_not_here_means_the_own_store(self, stack, tmp_path, line, variables):
+        (tmp_path / ".env").write_text(line)
+        stack.variables = tmp_path / ".env"
+
+        assert variables.items() <= stack.s3_variables().items()
+        assert stack.s3_variables()["MLFLOW_S3_ENDPOINT_URL"] == stack.url("s3")
+
+    def test_mlflow_follows_the_connection_to_aws(self, stack, tmp_path):
+        connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"region_name": "eu-central-1"}}
+        (tmp_path / ".env").write_text(
+            f"AIRFLOW_CONN_AWS_CONN={json.dumps(connection)}\nMLFLOW_ARTIFACTS_DESTINATION=s3://mine\n"
+        )
+        stack.variables = tmp_path / ".env"
+        mlflow = stack._services()["mlflow"]
+
+        assert mlflow.command[-2:] == ["--artifacts-destination", "s3://mine"]
+        assert {name: value for name, value in mlflow.variables.items() if "AWS" in name or "S3" in name} == {
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        }
+        assert stack.s3_login() == {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
+
+    def test_a_connection_that_is_no_json_is_named(self, stack, tmp_path):
+        (tmp_path / ".env").write_text("AIRFLOW_CONN_AWS_CONN={'login': 'a'}")
+        stack.variables = tmp_path / ".env"
+
+        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is no JSON"):
+            stack.s3_variables()
+
     def test_services_get_them_all(self, stack):
         assert stack.shared_variables().items() <= stack.environment().items()
 

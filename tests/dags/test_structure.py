@@ -14,6 +14,8 @@ from airflow.exceptions import ParamValidationError
 from airflow.models import DagBag
 from airflow.utils.trigger_rule import TriggerRule
 
+from include import handover
+
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, MODEL = "prepare_mlflow_experiment", "register_model"
 EDGES: dict[str, dict[str, set[str]]] = {
@@ -192,3 +194,14 @@ def test_a_page_shows_each_task_its_result_in_mlflow_or_s3():
         "compare_with_training": {"MLflow run"},
         "save_predictions": {"S3 object"},
     }
+
+
+@pytest.mark.parametrize("chosen", [{}, {"alphas": [1.0]}])
+def test_training_takes_the_hyperparameters_of_the_announcement(chosen, monkeypatch):
+    fetch = BAG.dags["train"].get_task("fetch_hyper_parameters").python_callable
+    announced = handover.Upstream("feature_eng", "a run", {"hyper_parameters": chosen})
+    monkeypatch.setattr(handover, "features_run", lambda: announced)
+    own = {"params": {"hyper_parameters": {"alphas": [2.0]}}}
+    monkeypatch.setitem(fetch.__globals__, "get_current_context", lambda: own)
+
+    assert fetch() == chosen

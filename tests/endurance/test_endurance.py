@@ -18,6 +18,7 @@ from include.local_stack.stack import AIRFLOW, STORES, Stack, free_ports
 
 pytestmark = pytest.mark.timeout(0)
 RUNS = int(os.environ.get("RUNS") or 30)
+PATIENCE = 60  # seconds
 WARM_UP = 2  # runs in which caches fill and server processes come up
 
 MEGABYTES_A_RUN = 8  # that all services together may grow by: MLflow's and PostgreSQL's caches of what there is
@@ -54,16 +55,13 @@ def service_of(stack: Stack, process: psutil.Process) -> str:
 def is_quiet(stack: Stack) -> bool:
     """Whether no task and no parsing of a DAG file is on: PostgreSQL's own processes come and go."""
     titles = [" ".join(process.cmdline()) for process in stack.processes()]
-    return not any(word in title for title in titles for word in ("airflow task", "DagFileProcessor"))
+    return not any(word in title for title in titles for word in ("airflow task", "DagFileProcessor "))
 
 
 @pytest.fixture(scope="module")
 def usages(tmp_path_factory):
     temporary = tmp_path_factory.mktemp("temporary")
-    stack = Stack(
-        tmp_path_factory.mktemp("endurance") / "stack",
-        ports=free_ports(),
-    )
+    stack = Stack(tmp_path_factory.mktemp("endurance") / "stack", ports=free_ports())
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
@@ -72,7 +70,9 @@ def usages(tmp_path_factory):
             pipeline = Pipeline(stack.url("airflow"))
             for number in range(RUNS + WARM_UP):
                 seconds = one_run(pipeline)
+                deadline = time.monotonic() + PATIENCE
                 while not is_quiet(stack):
+                    assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for Airflow to be quiet"
                     time.sleep(0.2)
                 found.append(now := usage(stack, seconds, temporary))
                 print(f"run {number + 1}: {now.seconds:.1f} s, {now.memory:.0f} MB, {now.files} files", flush=True)

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
 import psutil
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from slow import SlowWay
 
 from include import config
@@ -41,6 +43,7 @@ class Site:
         (variables := home / "variables").write_text(text)
         self.stack = Stack(home / "stack", variables, free_ports() | ports)
         self.announced_again: Counter[str] = Counter()
+        self.sharing: list[Site] = []  # others that use the same MLflow and S3
 
     def start(self) -> None:
         self.stack.start()
@@ -61,10 +64,21 @@ class Site:
         events = self.pipeline.call("datasets/events?limit=100")["dataset_events"]
         return set(states) != {"success"} or not all(event["created_dagruns"] for event in events)
 
-    def tries(self, run_id: str) -> dict[str, int]:
-        """How often each task of a pass was tried, once it is through."""
+    def of_each_task(self, run_id: str, what: str) -> dict[str, Any]:
+        """What Airflow has noted of each task of a pass, once it is through."""
         self.pipeline.finish(run_id)
-        return {f"{task['dag_id']}.{task['task_id']}": task["try_number"] for task in self.pipeline.all_tasks(run_id)}
+        return {f"{task['dag_id']}.{task['task_id']}": task[what] for task in self.pipeline.all_tasks(run_id)}
+
+    def champion(self) -> ModelVersion:
+        return self.client.get_model_version_by_alias(config.REGISTERED_MODEL, "champion")
+
+    def is_announced(self, run_id: str) -> bool:
+        events = self.pipeline.call("datasets/events", params={"source_run_id": run_id})
+        return events["total_entries"] > 0
+
+    def has_unfinished_run(self) -> bool:
+        experiment = self.client.get_experiment_by_name(config.EXPERIMENT)
+        return bool(self.client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'"))
 
     def worker(self, dag_id: str, task_id: str) -> psutil.Process:
         """The process that runs this task: waits until there is one."""
@@ -91,12 +105,16 @@ class Site:
         wanted |= {"task_ids": list(task_ids)} if task_ids else {"include_downstream": True}
         self.pipeline.call(f"dags/{dag_id}/clearTaskInstances", "POST", json=wanted)
 
+    def runs(self, *dag_ids: str) -> list[str]:
+        """All runs of these DAGs."""
+        found = [self.pipeline.call(f"dags/{dag_id}/dagRuns?limit=100")["dag_runs"] for dag_id in dag_ids]
+        assert {run["state"] for run in chain(*found)} == {"success"}
+        return [run["dag_run_id"] for run in chain(*found)]
+
     def check(self) -> None:
         """All that has ever run here has left whole results, once."""
-        runs = {dag: self.pipeline.call(f"dags/{dag}/dagRuns?limit=100")["dag_runs"] for dag in DAGS}
-        assert {run["state"] for found in runs.values() for run in found} == {"success"}
-        self._check_events([run["dag_run_id"] for dag in DAGS[:2] for run in runs[dag]])
-        self._check_mlflow({dag: [run["dag_run_id"] for run in found] for dag, found in runs.items()})
+        self._check_events(self.runs(*DAGS[:2]))
+        self._check_mlflow()
         self._check_s3()
 
     def _check_events(self, announcing: list[str]) -> None:
@@ -104,17 +122,22 @@ class Site:
         assert Counter(event["source_run_id"] for event in events) == Counter(announcing) + self.announced_again
         assert {len(event["created_dagruns"]) for event in events} == {1}
 
-    def _check_mlflow(self, runs: dict[str, list[str]]) -> None:
+    def _check_mlflow(self) -> None:
+        sites = [self, *self.sharing]
         experiment = self.client.get_experiment_by_name(config.EXPERIMENT)
         tracked = self.client.search_runs([experiment.experiment_id])
         assert {run.info.status for run in tracked} == {"FINISHED"}
-        assert Counter(run.data.tags["airflow_run_id"] for run in tracked) == Counter(chain(*runs.values()))
+        runs = chain(*(site.runs(*DAGS) for site in sites))
+        assert Counter(run.data.tags["airflow_run_id"] for run in tracked) == Counter(runs)
         versions = self.client.search_model_versions(f"name = '{config.REGISTERED_MODEL}'")
-        assert Counter(version.tags["airflow_run_id"] for version in versions) == Counter(runs["train"])
+        trainings = chain(*(site.runs("train") for site in sites))
+        assert Counter(version.tags["airflow_run_id"] for version in versions) == Counter(trainings)
         newest = max(versions, key=lambda version: int(version.version))
         # The same rows give the same error, and a tie goes to the newer model.
-        champion = self.client.get_model_version_by_alias(config.REGISTERED_MODEL, "champion")
-        assert (champion.version, champion.current_stage) == (newest.version, config.STAGE)
+        champion = self.champion()
+        assert champion.version == newest.version
+        (staged,) = [version for version in versions if version.current_stage == config.STAGE]
+        assert staged.version == newest.version or self.sharing  # of two trainings at once, the last one to be staged
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MLFLOW_TRACKING_URI", self.stack.url("mlflow"))
             model = mlflow.sklearn.load_model(champion.tags["model"])
@@ -151,6 +174,19 @@ def site(whole_site):
     yield whole_site
     whole_site.until(lambda: not whole_site.is_busy(), "what was announced last")
     whole_site.check()
+
+
+@pytest.fixture(scope="session")
+def sharing_site(tmp_path_factory, whole_site):
+    """Another Airflow, which works with MLflow and S3 of `whole_site`."""
+    addresses = {"http://mlflow:5000": whole_site.stack.url("mlflow"), "http://minio:9000": whole_site.stack.url("s3")}
+    site = Site(tmp_path_factory.mktemp("sharing site"), addresses)
+    try:
+        site.start()
+        whole_site.sharing.append(site)
+        yield site
+    finally:
+        site.stack.stop()
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,15 @@ def test_hyperparameters_that_the_model_does_not_take(fails):
     assert "doesn't accept the hyperparameters {'alphabet': [1.0]}" in text
 
 
+def test_hyperparameters_that_do_not_go_with_the_rows(fails, monkeypatch):
+    monkeypatch.setattr(config, "MODEL_CLASS", "sklearn.cross_decomposition.PLSRegression")
+
+    text = fails(hyper_parameters={"n_components": 25})
+
+    assert "doesn't accept the hyperparameters {'n_components': 25}" in text
+    assert "upper bound is 16" in text  # the number of features
+
+
 def test_a_class_that_is_no_regressor(fails, monkeypatch):
     monkeypatch.setattr(config, "MODEL_CLASS", "sklearn.preprocessing.StandardScaler")
 
@@ -88,7 +97,7 @@ def test_a_class_that_is_no_regressor(fails, monkeypatch):
     ("variable", "change", "words"),
     [
         ("AIRFLOW_CONN_MLFLOW_DEFAULT", {"host": "S3"}, "if that is not MLflow"),
-        ("AIRFLOW_CONN_AWS_CONN", {"password": "wrong"}, "403"),
+        ("AIRFLOW_CONN_AWS_CONN", {"password": "wrong"}, "refuses bucket"),
         ("AIRFLOW_CONN_MLFLOW_DEFAULT", None, "`mlflow_default` isn't defined"),
     ],
     ids=["not MLflow", "wrong credentials", "no connection"],

@@ -83,6 +83,16 @@ def test_stop_finds_what_has_lost_its_supervisor(small):
     assert not [process for process in orphans if process.is_running()]
 
 
+def test_what_is_shutting_down_is_waited_for(small):
+    small.start("postgres", "s3")
+    services = families(small)
+    with small._supervisor() as supervisor:
+        supervisor.shutdown()
+
+    assert set(small.status().values()) == {"STOPPED"}
+    assert not [process for process in services if process.is_running()]
+
+
 def test_a_service_that_dies_comes_back(small):
     small.start("postgres")
     small.process("postgres").kill()

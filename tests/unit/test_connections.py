@@ -113,6 +113,7 @@ def test_databricks(connect):
         "MLFLOW_TRACKING_URI": "databricks",
         "DATABRICKS_HOST": "https://dbc-1.cloud.databricks.com",
         "DATABRICKS_TOKEN": "p",
+        "MLFLOW_REGISTRY_URI": "databricks",
     }
 
 

@@ -82,7 +82,7 @@ def test_a_missing_column_is_named(rows):
 
 def test_rows_with_gaps_are_left_out_and_counted(caplog):
     rows = pd.DataFrame(
-        {"site": pd.array([1, None, 3, 4], dtype="Int64"), "sex": ["f", "m", None, "m"], "age": [1.0, 2.0, 3.0, 4.0]},
+        {"site": pd.array([1, None, 3, 4], dtype="Int64"), "sex": ["f", None, None, "m"], "age": [1.0, 2.0, 3.0, 4.0]},
         index=pd.Index([7, 8, 9, 10], name="id"),
     )
 
@@ -91,7 +91,15 @@ def test_rows_with_gaps_are_left_out_and_counted(caplog):
 
     expected = pd.DataFrame({"site": [1, 4], "sex": ["f", "m"], "age": [1.0, 4.0]}, pd.Index([7, 10], name="id"))
     pd.testing.assert_frame_equal(complete, expected)
-    assert "2 of 4 rows have gaps" in caplog.text
+    assert "2 of 4 rows have gaps (site 1, sex 2) and are left out" in caplog.text
+
+
+def test_rows_without_gaps_stay_as_they_are(rows, caplog):
+    with caplog.at_level(logging.INFO):
+        complete = complete_rows(rows)
+
+    pd.testing.assert_frame_equal(complete, rows)
+    assert "0 of 3 rows have gaps and are left out" in caplog.text
 
 
 def test_the_possums():

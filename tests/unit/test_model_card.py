@@ -14,6 +14,15 @@ PARAMS = {"rows": "101", "features": "age, sex_f", "data_file": "mine.csv"}
 TAGS = {"model_class": "sklearn.linear_model.RidgeCV", "evaluation": "5-fold cross-validation on 101 rows"}
 
 
+def test_many_features_leave_room_in_the_database():
+    features = ", ".join(f"label_{number}" for number in range(10_000))
+
+    card = model_card("RidgeCV", PARAMS | {"features": features}, METRICS, TAGS)
+
+    assert "label_0, label_1," in card
+    assert len(card) < 5_000
+
+
 def test_the_card():
     card = model_card("RidgeCV", PARAMS, METRICS | {"alpha": 4.5203}, TAGS)
 

@@ -7,10 +7,11 @@ import io
 
 import pandas as pd
 import pytest
+from pandas._libs.parsers import STR_NA_VALUES
 
 from include import config
 from include.errors import ConfigurationError, DataError
-from include.reading import read_rows
+from include.reading import GAPS, read_rows
 from include.schema import Categorical, Numeric
 
 POSSUMS = (config.INCLUDE / "possum.csv").read_text()
@@ -49,6 +50,18 @@ def read(tmp_path):
         return read_rows(path, **arguments)
 
     return read
+
+
+@pytest.fixture
+def read_labels(read):
+    """Reads a column that repeats `labels` in 40 rows."""
+
+    def read_labels(labels, values: tuple[str, ...] = ()) -> pd.Series:
+        text = "\n".join(["label,y", *(f"{labels[n % len(labels)]},{n}" for n in range(40))])
+        columns = {"label": Categorical(values), "y": Numeric()}
+        return read(text, columns=columns, target="y", row_number=None)["label"]
+
+    return read_labels
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +151,78 @@ def test_labels_that_are_truth_values(read):
     assert set(rows["site"]) == {"yes", "True"}
 
 
+LISTED = {
+    "a word for a gap": ("None", "Gable"),
+    "only words for gaps": ("NA", "null"),
+    "leading zeros": ("01", "02"),
+    "the same number, written differently": ("1", "01", "1.0"),
+    "decimals": ("1.0", "2.0"),
+    "negative decimals": ("-0.5", "0.5"),
+    "signs": ("+", "-"),
+    "like formulas": ("@home", "-x"),
+}
+
+
+@pytest.mark.parametrize("labels", LISTED.values(), ids=LISTED)
+def test_a_listed_label_is_a_label_whatever_it_is(labels, read_labels):
+    assert read_labels(labels, values=labels).value_counts().to_dict() == pytest.approx(
+        dict.fromkeys(labels, 40 / len(labels)), abs=1
+    )
+
+
+def test_other_words_for_gaps_stay_gaps(read_labels):
+    rows = read_labels(["None", "Gable", "NA", "NA ", ""], values=("None", "Gable"))
+
+    assert rows.dropna().tolist() == ["None", "Gable"] * 8
+
+
+def test_the_words_for_gaps_are_those_of_pandas():
+    assert GAPS == STR_NA_VALUES
+
+
+WHOLE = {
+    "numbers": (["1", "10"], [1, 10]),
+    "zero and less": (["0", "-7"], [0, -7]),
+    "with decimals": (["1.0", "2.0"], [1, 2]),
+    "with decimals and gaps": (["1.0", "2.0", ""], [1, 2]),
+    "large": (["9007199254740993", "9007199254740992", ""], [9007199254740993, 9007199254740992]),  # floats merge them
+}
+
+
+@pytest.mark.parametrize(("labels", "numbers"), WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("listed", [True, False])
+def test_whole_numbers(labels, numbers, listed, read_labels):
+    rows = read_labels(labels, values=tuple(map(str, numbers)) if listed else ())
+
+    assert rows.dtype == "Int64"
+    assert rows.dropna().unique().tolist() == numbers
+
+
+TEXT = {
+    "leading zeros": ["01", "1"],
+    "leading zeros and decimals": ["01.0", "1.0"],
+    "signs": ["+1", "-1"],
+    "negative decimals": ["-0.5", "0.5", "-1e-05"],
+    "fractions": ["1.0", "1.5"],
+    "too large": ["18446744073709551617", "18446744073709551618"],
+    "underscores": ["1_0", "10"],
+    "other digits": ["\u0661", "1"],
+    "numbers and text": ["1", "1b"],
+    "truth values": ["TRUE", "true"],
+}
+
+
+@pytest.mark.parametrize("labels", TEXT.values(), ids=TEXT)
+def test_labels_that_whole_numbers_would_change(labels, read_labels):
+    assert read_labels(labels).unique().tolist() == labels
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+A1", "-1+2", "-SUM(A1)", "-0.5*A1", "@SUM(A1)"])
+def test_formulas(formula, read_labels):
+    with pytest.raises(DataError, match="looks like a formula"):
+        read_labels(["a", formula])
+
+
 BAD = {
     "empty": ("", ["is empty", "Put the data there"]),
     "blank": ("\n \n\n", ["is empty", "Put the data there"]),
@@ -219,6 +304,8 @@ BAD = {
     "a row without a number": (cell("case", ""), ["line 5", "column case", "is missing", "Number every row"]),
     "no value in a number column": (column("age", lambda *_: ""), ["column age", "all values are missing", "COLUMNS"]),
     "no value in a label column": (column("sex", lambda *_: "NA"), ["column sex", "all values are missing", "COLUMNS"]),
+    "only spaces in a label column": (column("sex", lambda *_: "NA "), ["column sex", "all values are missing"]),
+    "a number that isn't listed": (column("sex", lambda line, _: str(line)), ["line 2", "2 is none of f, m"]),
     "no value in the target": (column("taill", lambda *_: ""), ["column taill", "all values are missing"]),
     "too few rows": ("\n".join([HEADER, *LINES[:9]]), ["9 rows without gaps", "needs 10", "Add rows"]),
     "too few rows without gaps": (
