@@ -5,11 +5,14 @@ need them) have free ports. Neither needs nor touches what `make run` has starte
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from include.local_stack.install import ROOT
 
 try:
     from include.local_stack.stack import Stack, free_ports
@@ -24,9 +27,38 @@ else:
     os.environ.update(STACK.environment())  # before anything imports airflow
 
 
+def pytest_configure(config) -> None:
+    """A warning that something is going away, at a line of include/ or of a DAG file, is an error in every test."""
+    for kind in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+        config.addinivalue_line("filterwarnings", rf"error::{kind}:(include\.|unusual_prefix_)")
+    # The MLflow provider's, at the line that imports it.
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:This decorator is deprecated:DeprecationWarning:include\.operators"
+    )
+
+
 def pytest_sessionfinish() -> None:
     if STACK:
         shutil.rmtree(STACK.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def readme():
+    """What stands in README.md below a heading, up to the next one."""
+    text = (ROOT / "README.md").read_text()
+    return lambda heading: text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.fixture(scope="session")
+def readme_python(readme):
+    """The block of Python that stands there."""
+
+    def block(heading: str) -> str:
+        blocks = re.findall(r"^```python\n(.*?)^```$", readme(heading), re.DOTALL | re.MULTILINE)
+        assert len(blocks) == 1, f"README.md needs one block of Python under '## {heading}'"
+        return blocks[0]
+
+    return block
 
 
 @pytest.fixture(scope="session")

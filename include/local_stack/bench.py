@@ -158,10 +158,10 @@ def seconds(values: list[float]) -> str:
 
 
 def medians(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
-    """The median of each key, largest first."""
+    """The median of each key, largest first, then by name."""
     keys = {key for run in runs for key in run}
     found = {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
-    return sorted(found.items(), key=lambda item: -item[1])
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
 def row(rows: int, runs: list[Run]) -> str:

@@ -4,6 +4,7 @@ what it makes.
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
@@ -22,7 +23,7 @@ stack = pytest.importorskip("include.local_stack.stack", reason="needs the stack
 ROOT = Path(__file__).resolve().parents[2]
 OURS = re.compile(r"possums?|\btaill?s?\b|\banimals?\b|\bridge|\balphas\b|brushtail|\bcm\b|hdlngth", re.IGNORECASE)
 
-# What the user writes into include/config.py, in the place of what stands there.
+# What the user writes into include/config.py, in the place of what stands there, beside the README's forest.
 EDITS = {
     "DATA_FILE": "diabetes.csv",
     "ROW": "patient",
@@ -30,9 +31,6 @@ EDITS = {
     "TARGET": "progression",
     "TARGET_LABEL": "progression of the disease",
     "TARGET_UNIT": "points",
-    "MODEL_CLASS": "sklearn.ensemble.RandomForestRegressor",
-    "HYPER_PARAMETERS": {"n_estimators": 20, "min_samples_leaf": 3, "random_state": 7},
-    "HYPER_PARAMETER_RULES": {"n_estimators": {"description": "how many trees", "type": "integer", "minimum": 1}},
     "EXPERIMENT": "Diabetes",
     "REGISTERED_MODEL": "Progression_of_diabetes",
     "MODEL_TAGS": {"model_type": "regression", "data": "diabetes"},
@@ -83,15 +81,21 @@ for dag_id in ("feature_eng", "train", "predict"):
 """
 
 
-def edited(config: str) -> str:
-    for name, value in EDITS.items():
+def assigned(code: str) -> dict:
+    """The names and values of lines of Python that assign."""
+    targets = {line: getattr(line, "target", None) or line.targets[0] for line in ast.parse(code).body}
+    return {target.id: ast.literal_eval(line.value) for line, target in targets.items()}
+
+
+def edited(config: str, edits: dict) -> str:
+    for name, value in edits.items():
         config, count = re.subn(rf"(?ms)^({name}(?:: [^=]+)?) = .*?(?=^[^\s}}]|\Z)", rf"\1 = {value!r}\n", config)
         assert count == 1, name
     return re.sub(r"(?ms)^(COLUMNS.*?) = \{.*?^\}", rf"\1 = {COLUMNS}", config)
 
 
 @pytest.fixture(scope="module")
-def mine(tmp_path_factory):
+def mine(tmp_path_factory, readme_python):
     """A copy of the project, made to someone's own."""
     copy = tmp_path_factory.mktemp("mine") / "project"
     for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
@@ -101,7 +105,7 @@ def mine(tmp_path_factory):
     (copy / ".local").mkdir()
     (copy / ".local" / "mlflow-server").symlink_to(ROOT / ".local" / "mlflow-server")
     config = copy / "include" / "config.py"
-    config.write_text(edited(config.read_text()))
+    config.write_text(edited(config.read_text(), EDITS | assigned(readme_python("Make it yours"))))
 
     frame = load_diabetes(as_frame=True, scaled=False).frame.rename(columns={"target": "progression"})
     frame["sex"] = frame["sex"].map({1: "woman", 2: "man"})

@@ -1,10 +1,14 @@
-"""What the README promises to someone who has just cloned the project: `make run`, again, and `make stop`."""
+"""What the README promises to someone who has just cloned the project: `make run`, again, and the other commands. The
+tests follow each other.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,13 +27,12 @@ class Clone:
         self.folder = folder
         self.ports = {name: str(stack.free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT")}
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-
-    def make(self, target: str) -> subprocess.CompletedProcess:
         foreign = ("AIRFLOW", "AWS_", "MLFLOW_", "PYTHONPATH", "VIRTUAL_ENV")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | self.ports
-        return subprocess.run(
-            ["make", target], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        self.shell = {"cwd": folder, "env": inherited | self.ports, "stdin": subprocess.DEVNULL, "text": True}
+
+    def make(self, *words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["make", *words], capture_output=True, **self.shell)
 
     def processes(self) -> list[psutil.Process]:
         def is_ours(process: psutil.Process) -> bool:
@@ -133,9 +136,59 @@ def test_the_repository_stays_clean(runs, clone):
     assert status.stdout == ""
 
 
+def test_a_run_that_fails_says_why(runs, clone):
+    file = clone.folder / "include" / "possum.csv"
+    rows = file.read_text()
+    file.write_text("")
+
+    failed = clone.make("run")
+
+    file.write_text(rows)
+    assert failed.returncode != 0
+    assert "feature_eng.extract_data failed. Its log:" in failed.stdout
+    assert "possum.csv is empty" in failed.stdout
+
+
+def test_without_a_python_it_says_so(clone):
+    refused = clone.make("install", "PYTHON=/bin/false")
+
+    assert refused.returncode != 0
+    assert "No Python 3.11 or 3.12 found" in refused.stderr
+
+
+def test_prune_leaves_what_is_young(runs, clone):
+    pruned = clone.make("prune")
+
+    assert pruned.returncode == 0, pruned.stdout + pruned.stderr
+    assert "Removed 0 of " in pruned.stdout + pruned.stderr
+
+
+def test_an_interrupted_run_says_that_it_goes_on(runs, clone):
+    run = subprocess.Popen(
+        [".venv/bin/python", "-m", "include.local_stack", "run"],
+        stdout=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # whatever the tests themselves ignore
+        **clone.shell,
+    )
+    next(line for line in run.stdout if "feature_eng" in line)
+
+    run.send_signal(signal.SIGINT)
+
+    assert "What has been started goes on; make stop ends it." in run.communicate()[0]
+    assert run.returncode == 130
+
+
 def test_stop_leaves_no_process(runs, clone):
     assert clone.processes()
 
     assert clone.make("stop").returncode == 0
 
     assert clone.processes() == []
+    assert clone.make("status").stdout.count("STOPPED") == 6
+
+
+def test_clean_deletes_the_data_and_leaves_what_is_installed(runs, clone):
+    assert clone.make("clean").returncode == 0
+
+    assert [file.name for file in (clone.folder / ".local").iterdir()] == ["mlflow-server"]
+    assert (clone.folder / ".venv").exists()

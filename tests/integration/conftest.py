@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 
 import pandas as pd
 import pytest
+
+from include import config
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,8 +47,24 @@ def client(stack):
 
 
 @pytest.fixture(scope="session")
-def run_pipeline(run_dag):
-    return lambda: {dag_id: run_dag(dag_id) for dag_id in ("feature_eng", "train", "predict")}
+def plots(tmp_path_factory):
+    """The folder that predict draws into, in the place of the checkout's."""
+    return tmp_path_factory.mktemp("plots")
+
+
+@pytest.fixture(autouse=True)
+def _draw_there(plots, monkeypatch):
+    monkeypatch.setattr(config, "PLOTS", plots)
+
+
+@pytest.fixture(scope="session")
+def run_pipeline(run_dag, plots):
+    def run():
+        with pytest.MonkeyPatch.context() as patch:  # fixtures of the session run before any test's own
+            patch.setattr(config, "PLOTS", plots)
+            return {dag_id: run_dag(dag_id) for dag_id in ("feature_eng", "train", "predict")}
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -70,14 +89,34 @@ def run_part(parse, run_dag, passes):
     return run
 
 
+@pytest.fixture
+def snapshot(client, s3):
+    """What S3 and MLflow hold, without the times."""
+
+    def take():
+        experiment = client.get_experiment_by_name(config.EXPERIMENT)
+        versions = client.search_model_versions(f"name = '{config.REGISTERED_MODEL}'")
+        objects = s3.list_objects_v2(Bucket=config.DATA_BUCKET)["Contents"]
+        content = {o["Key"]: s3.get_object(Bucket=config.DATA_BUCKET, Key=o["Key"])["Body"].read() for o in objects}
+        return {
+            "runs": {run.info.run_id for run in client.search_runs([experiment.experiment_id])},
+            "versions": {(v.version, v.current_stage, v.run_id, v.source) for v in versions},
+            "champion": client.get_model_version_by_alias(config.REGISTERED_MODEL, "champion").version,
+            "objects": {key: hashlib.sha256(text).hexdigest() for key, text in content.items()},
+        }
+
+    return take
+
+
 @pytest.fixture(scope="session")
-def run_again(dags):
+def run_again(parse):
     """Runs one task of a finished run again, as it is when someone clears it in the UI."""
 
     def run(dag_run, task_id: str):
+        task = parse().dags[dag_run.dag_id].get_task(task_id)
         for instance in dag_run.get_task_instances():
             if instance.task_id == task_id:
-                instance.task = dags[dag_run.dag_id].get_task(task_id)
+                instance.task = task
                 instance.run(ignore_all_deps=True, ignore_ti_state=True)
                 instance.refresh_from_db()
                 assert instance.state in ("success", "skipped")

@@ -63,7 +63,7 @@ def reason(client):
 
 
 def promote(version, data: pd.DataFrame = DATA) -> str:
-    return registry.promote(version.run_id, data, "y").alias
+    return registry.promote(version.run_id, data, "y", version.name).alias
 
 
 def test_the_first_one(train, aliases, reason):
@@ -166,8 +166,9 @@ def test_a_champion_trained_on_other_columns(train, aliases, reason):
 
 
 def promote_slowly(version) -> None:
-    compare = registry._compare
-    registry._compare = lambda *arguments: time.sleep(3) or compare(*arguments)  # in a process of its own
+    """In a process of its own. The newer the version, the longer it takes."""
+    compare, seconds = registry._compare, 3 * (int(version.version) - 1)
+    registry._compare = lambda *arguments: time.sleep(seconds) or compare(*arguments)
     promote(version)
 
 
@@ -178,7 +179,7 @@ def test_two_at_a_time_leave_one_champion(train, aliases, client):
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(promote_slowly, rivals)
 
-    assert aliases(rivals[0])["champion"] == "2"  # whoever came first
+    assert aliases(rivals[0])["champion"] == "2"  # whoever came first; the worse one ends last
     assert aliases(rivals[0]).get("challenger") in (None, "3")
     assert all("promoting" not in client.get_model_version(rival.name, rival.version).tags for rival in rivals)
 
@@ -193,7 +194,7 @@ def test_what_a_killed_process_left_stops_nobody(train, aliases, client):
 def test_a_version_that_is_missing(client, as_outsider, experiment_id):
     run = client.create_run(experiment_id)
 
-    with pytest.raises(Exception, match="No model version was made of run") as error:
+    with pytest.raises(Exception, match="No version of Reg_RidgeCV_possums was made of run") as error:
         registry.promote(run.info.run_id, DATA, "y")
 
     assert not isinstance(error.value, MlflowException)

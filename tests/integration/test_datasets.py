@@ -20,7 +20,7 @@ def test_a_dag_that_waits_for_its_turn_takes_the_newest_announcement():
     with create_session() as session:
         dataset_id = session.query(DatasetModel.id).filter_by(uri=dataset.uri).scalar()
         earlier = timezone.utcnow() - timedelta(minutes=1)
-        session.add(DatasetDagRunQueue(target_dag_id="train", dataset_id=dataset_id, created_at=earlier))
+        session.merge(DatasetDagRunQueue(target_dag_id="train", dataset_id=dataset_id, created_at=earlier))
         session.flush()
 
         event = dataset_manager.register_dataset_change(dataset=dataset, session=session)

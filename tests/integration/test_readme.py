@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 
@@ -13,17 +12,11 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from include import config
-from include.local_stack.install import ROOT
-
-HEADING = "Predict for a new animal"
 
 
 @pytest.fixture(scope="module")
-def lines() -> str:
-    below = (ROOT / "README.md").read_text().partition(f"\n## {HEADING}\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```python\n(.*?)^```$", below, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 1, f"README.md needs one block of Python under '## {HEADING}'"
-    return blocks[0]
+def lines(readme_python) -> str:
+    return readme_python("Predict for a new animal")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 MODEL = "Reg_RidgeCV_possums"
@@ -42,25 +40,6 @@ ORDER = {
         "save_predictions",
     ],
 }
-
-
-@pytest.fixture
-def snapshot(client, s3):
-    """What S3 and MLflow hold, without the times."""
-
-    def take():
-        experiment = client.get_experiment_by_name("Possum_tails")
-        versions = client.search_model_versions(f"name = '{MODEL}'")
-        objects = s3.list_objects_v2(Bucket="data")["Contents"]
-        content = {o["Key"]: s3.get_object(Bucket="data", Key=o["Key"])["Body"].read() for o in objects}
-        return {
-            "runs": {run.info.run_id for run in client.search_runs([experiment.experiment_id])},
-            "versions": {(v.version, v.current_stage, v.run_id, v.source) for v in versions},
-            "champion": client.get_model_version_by_alias(MODEL, "champion").version,
-            "objects": {key: hashlib.sha256(text).hexdigest() for key, text in content.items()},
-        }
-
-    return take
 
 
 @pytest.mark.parametrize("dag_id", list(ORDER))

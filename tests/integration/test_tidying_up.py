@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -33,12 +35,28 @@ def test_young_objects_stay(passes, s3, keys):
     assert "just written.parquet" in keys()
 
 
-def test_with_their_xcoms_the_objects_of_old_runs_go(run_pipeline, keys):
+@pytest.fixture
+def command():
+    """Runs what stands behind `make prune`."""
+    return lambda days: subprocess.run([sys.executable, "-m", "include.prune", days], capture_output=True, text=True)
+
+
+def test_the_command_takes_what_old_runs_left_between_the_tasks_and_nothing_else(run_pipeline, command, keys, snapshot):
     run_pipeline()
+    before = snapshot()
     assert keys()
 
-    prune.remove_old_xcoms(timezone.utcnow() + timedelta(minutes=1))
-    prune.remove_unused_objects(timezone.utcnow() + timedelta(minutes=1))
+    done = command("0")
 
+    assert done.returncode == 0, done.stdout + done.stderr
     assert keys() == set()
+    assert snapshot() == before
     run_pipeline()
+
+
+@pytest.mark.parametrize("days", ["ten", "-1"])
+def test_the_command_wants_a_number_of_days(days, command):
+    refused = command(days)
+
+    assert refused.returncode != 0
+    assert "How many days old" in refused.stderr

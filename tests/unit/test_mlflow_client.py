@@ -129,13 +129,13 @@ def test_a_page_to_log_in_is_not_mlflow(hook, server):
 
 def test_a_server_that_does_not_answer(hook, server, monkeypatch):
     monkeypatch.setattr(mlflow_client, "TIMEOUT", (0.5, 0.2))
-    server.answer = lambda _: time.sleep(1) or (200, "{}")
+    server.answer = lambda _: time.sleep(20) or (200, "{}")
     began = time.monotonic()
 
     with pytest.raises(requests.RequestException, match="timed out") as error:
         hook.call("experiments/search")
 
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 10
     assert not is_permanent(error.value)
     assert len(server.requests) == 1
 

@@ -62,7 +62,7 @@ def test_predictions_of_few_and_many(rows, picture):
     figure = plots.predictions(table(rows), "possums, version 3", picture)
     pixels = draw(figure)
 
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 10
     assert pixels.min() < 0.5  # something is drawn
     assert len(figure.findobj(matplotlib.image.AxesImage)) == picture.is_file()
     assert marks(figure) == 3 * min(rows, 150)  # true, predicted, and a line between
@@ -75,7 +75,7 @@ def test_out_of_fold_of_few_and_many(rows):
     figure = plots.out_of_fold(judged(rows))
     draw(figure)
 
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 10
     assert 2 * min(rows, 50) <= marks(figure) < 6_000
     assert bool(figure.findobj(PolyCollection)) == (rows > 3_000)  # too many to tell apart
 
