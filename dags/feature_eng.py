@@ -89,7 +89,7 @@ def build_features(rows, experiment_id: str):
     with fail_for_good():
         hyper_parameters = get_current_context()["params"]["hyper_parameters"]
         training.try_out(config.MODEL_CLASS, hyper_parameters, engineered, config.TARGET)
-    runs.track_features(experiment_id, complete, transformer)
+    runs.track_features(experiment_id, complete, transformer, left_out=len(rows) - len(complete))
     return engineered
 
 

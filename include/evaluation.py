@@ -48,8 +48,8 @@ class Evaluation:
     """What a cross-validation found.
 
     `folds` has a row per fold and the columns `rmse`, `mae` (in the target's unit) and `r2`. `predictions` has a row
-    per evaluated row, with its index: `true` and `predicted`, the mean of the predictions by models that have not seen
-    the row.
+    per evaluated row, with its index: `true` and `predicted`, by the model of the first repeat that has not seen it.
+    (The mean over the repeats would be the prediction of many models, and flatter the single one.)
     """
 
     plan: Plan
@@ -89,7 +89,7 @@ def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Ser
         target = target.loc[features.index]
     x, y = features.to_numpy(), target.to_numpy()
     splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=config.SEED)
-    scores, total = [], np.zeros(len(y))
+    scores, out_of_fold = [], np.full(len(y), np.nan)
     for train, test in splits.split(x):
         try:
             fitted = make_pipeline(StandardScaler(), clone(model)).fit(x[train], y[train])
@@ -100,8 +100,9 @@ def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Ser
                 f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
                 "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
             ) from error
-        total[test] += predicted
-    predictions = pd.DataFrame({"true": y, "predicted": total / plan.repeats}, index=features.index)
+        if len(scores) <= plan.folds:
+            out_of_fold[test] = predicted
+    predictions = pd.DataFrame({"true": y, "predicted": out_of_fold}, index=features.index)
     return Evaluation(plan, pd.DataFrame(scores), predictions)
 
 

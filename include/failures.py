@@ -58,5 +58,6 @@ def fail_for_good() -> Iterator[None]:
         yield
     except Exception as error:
         if is_permanent(error) and not isinstance(error, AirflowFailException):
-            raise AirflowFailException(str(error)) from error
+            explained = isinstance(error, DataError | ConfigurationError)  # a traceback would say nothing more
+            raise AirflowFailException(str(error)) from None if explained else error
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -40,9 +41,10 @@ def predictions(predicted: pd.DataFrame, model: str, picture: Path = PICTURE) ->
     of_how_many = "" if drawn == len(predicted) else f" ({drawn} of {len(predicted):,} drawn)"
     axes.set_xlabel(f"{config.ROW}, by {predicted.index.name or 'number'}{of_how_many}")
     axes.set_ylabel(LABEL)
+    found = errors(predicted["true"], predicted["predicted"])
     axes.set_title(
         f"{config.TARGET_LABEL.capitalize()}, true and predicted by {model}:\n"
-        f"{in_words(predicted)}, but these {config.ROW}s were in its training data",
+        f"{in_words(found)}, but these {config.ROW}s were in its training data",
         loc="left",
     )
     low, high = axes.get_ylim()
@@ -57,7 +59,10 @@ def predictions(predicted: pd.DataFrame, model: str, picture: Path = PICTURE) ->
 
 
 def out_of_fold(judged: Evaluation) -> Figure:
-    """Draws what models predicted for rows that they had not seen: against the truth, and how far off they were."""
+    """Draws what models predicted for rows that they had not seen: against the truth, and how far off they were.
+
+    The errors in the title are the means over all folds, as in MLflow; the dots are those of the first repeat.
+    """
     figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
     true, predicted = judged.predictions["true"], judged.predictions["predicted"]
@@ -71,7 +76,7 @@ def out_of_fold(judged: Evaluation) -> Figure:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(
-        f"Each {config.ROW} predicted by models that had not seen it: {in_words(judged.predictions)}\n{judged.plan}",
+        f"Each {config.ROW} predicted by a model that had not seen it: {in_words(judged.folds.mean())}\n{judged.plan}",
         x=0.01,
         ha="left",
     )
@@ -91,9 +96,8 @@ def coefficients(weights: pd.DataFrame) -> Figure:
     return figure
 
 
-def in_words(predicted: pd.DataFrame) -> str:
-    """How far off the predictions are, as a phrase."""
-    found = errors(predicted["true"], predicted["predicted"])
+def in_words(found: Mapping[str, float] | pd.Series) -> str:
+    """The errors `mae` and `rmse` as a phrase."""
     unit = config.TARGET_UNIT
     return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"
 

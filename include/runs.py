@@ -41,8 +41,10 @@ REFERENCE_ROWS = 10_000
 
 
 @in_mlflow
-def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline) -> str:
-    """Logs the fitted transformer, the means and scales it has learnt, and its data. Returns the run's id."""
+def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline, left_out: int) -> str:
+    """Logs the fitted transformer, the means and scales it has learnt, its data (`rows`) and how many rows of the file
+    were left out. Returns the run's id.
+    """
     context = get_current_context()
     lineage = lineage_tags(context["run_id"], digest(rows))
     if earlier := finished_run(experiment_id, lineage):
@@ -55,7 +57,9 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
         run_name="Scaler",
         tags=lineage,
         description=described(
-            "Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1.", lineage
+            "Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1. "
+            "The metrics `mean_*` and `scale_*` (standard deviation) are those of the features before.",
+            lineage,
         ),
     ) as run:
         data_file = context["params"]["data_file"]
@@ -68,6 +72,7 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
                 "features": ", ".join(learnt.index),
                 "target": config.TARGET,
                 "rows": len(rows),
+                "rows_left_out": left_out,
             }
         )
         log_sklearn(transformer, TRANSFORMER, raw.head())
@@ -113,7 +118,10 @@ def track_training(
             "evaluation": str(judged.plan),
         },
         description=described(
-            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}.", lineage
+            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}. What counts are the "
+            f"metrics `cv_*`, on {config.ROW}s that it has not seen, beside `baseline_*`, for always saying the mean; "
+            f"`*_std` is their spread over the folds. `training_*` flatters: it has seen these {config.ROW}s.",
+            lineage,
         ),
     ) as run:
         log_data(data, origin.frame_reference("build_features").path, "features", "training", target_column)
@@ -159,10 +167,13 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
     compared = drift.compare(reference, features)
     if (moved := compared.index[compared["drifted"]]).size:
         log.warning("Distributed differently from the training data: %s", ", ".join(moved))
+    else:
+        log.info("None of %d features is distributed differently from the training data", len(compared))
     found = evaluation.errors(predictions["true"], predictions["predicted"])
     aliases = ", ".join(version.aliases) or "none"
     log.info(
-        "Predicted with %s (alias %s), run %s; RMSE %.3f %s", model, aliases, run_id, found["rmse"], config.TARGET_UNIT
+        "Predicted with %s (alias %s), run %s; RMSE %.3f %s on the rows that it was trained on",
+        *(model, aliases, run_id, found["rmse"], config.TARGET_UNIT),
     )
     with mlflow.start_run(
         experiment_id=trained.info.experiment_id,
@@ -174,7 +185,11 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
             "model_aliases": aliases,
             "training_run": run_id,
         },
-        description=described(f"Predictions by {model}, for {config.ROW}s that were in its training data.", lineage),
+        description=described(
+            f"Predictions by {model}, for {config.ROW}s that were in its training data: `in_sample_*` flatters. "
+            f"{len(moved)} of {len(compared)} features have drifted from the training data.",
+            lineage,
+        ),
     ) as run:
         mlflow.log_metrics({f"in_sample_{name}": value for name, value in found.items()})
         mlflow.log_metrics(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,14 +19,14 @@ TRIAL_ROWS = 1_000
 
 
 @contextlib.contextmanager
-def _refusals(model_class: str, hyper_parameters: Mapping[str, Any]) -> Iterator[None]:
+def _refusals(model_class: str, hyper_parameters: Mapping[str, Any], hint: str = "") -> Iterator[None]:
     """Says which hyperparameters a regressor has refused, and why."""
     try:
         yield
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
-            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+            f"{hint}Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
         ) from None
 
 
@@ -46,7 +47,7 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
         raise ConfigurationError(
             f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
         )
-    with _refusals(model_class, hyper_parameters):
+    with _refusals(model_class, hyper_parameters, f"It takes {', '.join(inspect.signature(regressor).parameters)}. "):
         return regressor(**hyper_parameters)
 
 

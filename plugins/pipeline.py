@@ -40,6 +40,9 @@ IN_TASKS = (
     "pyarrow.dataset",
 )
 
+# They say at each of a task's steps that it uses a connection.
+for talkative in ("airflow.hooks.base", "airflow.providers.amazon.aws.utils.connection_wrapper", "smart_open"):
+    logging.getLogger(talkative).setLevel(logging.WARNING)
 # The Astro SDK's last release has not been adapted to it, and every task's log would say so.
 warnings.filterwarnings("ignore", "Method `serialize_value` in XCom backend AstroCustomXcomBackend")
 

@@ -13,7 +13,6 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import PORTS, Stack, StackError
@@ -58,6 +57,8 @@ def as_line(progress: list[Progress]) -> str:
 
 def summarise(stack: Stack, run_id: str, seconds: float) -> None:
     """Says what the run has made."""
+    from include import config
+
     made = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
     lines = made | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
     console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
@@ -67,6 +68,8 @@ def summarise(stack: Stack, run_id: str, seconds: float) -> None:
 
 def model(api: str, run_id: str) -> dict[str, str]:
     """The model that a run of feature_eng has led to, as the MLflow of this stack has it."""
+    from include import config  # here, so that the stack can be stopped whatever someone has written there
+
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
     found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json().get("model_versions")
     if not found:
@@ -83,11 +86,12 @@ def model(api: str, run_id: str) -> dict[str, str]:
         "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}"
         f", alias {', '.join(version.get('aliases', [])) or 'none'}",
         "Error": f"{error}; always saying the mean: {metrics['baseline_rmse']:.2f} {unit}",
+        "Decision": {tag["key"]: tag["value"] for tag in version["tags"]}["promotion"],
     }
 
 
 def addresses(stack: Stack) -> dict[str, str]:
-    logins = {"airflow": "  (admin / admin)", "s3": "  (minioadmin / minioadmin)"}
+    logins = {"airflow": "  (admin / admin)", "s3": "  (for programs: minioadmin / minioadmin)"}
     titles = {"airflow": "Airflow", "mlflow": "MLflow", "s3": "S3"}
     return {titles[name]: f"http://localhost:{stack.ports[name]}{logins.get(name, '')}" for name in PORTS}
 
@@ -95,6 +99,16 @@ def addresses(stack: Stack) -> dict[str, str]:
 def show(lines: dict[str, str]) -> None:
     for title, text in lines.items():
         console.print(f"  [bold]{title:<9}[/] {escape(text)}")
+
+
+def stop(stack: Stack) -> None:
+    console.print("stopping the services")
+    stack.stop()
+
+
+def clean(stack: Stack) -> None:
+    console.print("deleting the services' data; what is installed stays, and so do the plots")
+    stack.clean()
 
 
 def status(stack: Stack) -> None:
@@ -116,10 +130,13 @@ def main(command: str, *arguments: str) -> int:
     variables = ROOT / ".env"
     stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
     commands: dict[str, Callable[..., None]] = {
-        "run": run, "status": status, "prune": prune, "stop": Stack.stop, "clean": Stack.clean,
+        "run": run, "status": status, "prune": prune, "stop": stop, "clean": clean,
     }  # fmt: skip
     try:
         commands[command](stack, *arguments)
+    except SyntaxError as error:
+        console.print(f"\n[red bold]Failed.[/] {error.filename}, line {error.lineno}: {error.msg}. Correct it.")
+        return 1
     except (StackError, PipelineError, requests.RequestException) as error:
         console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
         return 1

@@ -74,7 +74,10 @@ if __name__ == "__main__":
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
         sys.exit(f"This is Python {sys.version.split()[0]}; the project needs 3.11 or 3.12.")
     (ROOT / ".local").mkdir(exist_ok=True)
-    install(AIRFLOW_ENVIRONMENT, LOCKS / "airflow.txt")
-    install(MLFLOW_ENVIRONMENT, LOCKS / "mlflow.txt")
-    for extra in sys.argv[1:]:
-        install(AIRFLOW_ENVIRONMENT, LOCKS / f"{extra}.txt")
+    try:
+        install(AIRFLOW_ENVIRONMENT, LOCKS / "airflow.txt")
+        install(MLFLOW_ENVIRONMENT, LOCKS / "mlflow.txt")
+        for extra in sys.argv[1:]:
+            install(AIRFLOW_ENVIRONMENT, LOCKS / f"{extra}.txt")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. The same command installs what is missing.")

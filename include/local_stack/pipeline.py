@@ -128,8 +128,8 @@ class Pipeline:
         return Progress(dag_id, state, done, len(tasks), tuple(running))
 
     def failure(self, dag_id: str, run_id: str) -> str:
-        """What the failed tasks of a run have logged."""
-        logs = []
+        """What the failed tasks of a run have logged, and at the end why the first one has failed."""
+        logs, reasons = [], []
         for task in self.tasks(dag_id, run_id):
             if task["state"] == "failed":
                 path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
@@ -140,10 +140,15 @@ class Pipeline:
                     timeout=60,
                 )
                 logs.append(f"{dag_id}.{task['task_id']} failed. Its log:\n{answer.text}")
-        return "\n".join(logs) or f"{dag_id}, run {run_id}, failed."
+                raised = re.findall(r"^[\w.]+(?:Error|Exception|Terminated): (.+)$", answer.text, re.MULTILINE)
+                reasons.append(f"{dag_id}.{task['task_id']}: {raised[-1] if raised else 'the log says more'}")
+        return "\n".join([*logs, *reasons]) or f"{dag_id}, run {run_id}, failed."
 
 
 def is_current(import_error: dict[str, Any]) -> bool:
-    """Whether Airflow has seen the file as it is now."""
+    """Whether Airflow has seen the file, and the modules that it imports, as they are now."""
     file = Path(import_error["filename"])
-    return file.exists() and datetime.fromisoformat(import_error["timestamp"]).timestamp() > file.stat().st_mtime
+    if not file.exists():
+        return False
+    newest = max(each.stat().st_mtime for each in [file, *file.parents[1].glob("include/*.py")])
+    return datetime.fromisoformat(import_error["timestamp"]).timestamp() > newest

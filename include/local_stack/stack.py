@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -25,13 +26,13 @@ import psutil
 from dotenv import dotenv_values
 from supervisor.xmlrpc import SupervisorTransport
 
-from include import config
 from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
 from include.local_stack.services import LOOPBACK, NOBODY, POSTGRES, Service, airflow, as_postgres, mlflow, postgres, s3
 
 PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
 STORES = ("postgres", "s3", "mlflow")
 AIRFLOW = ("scheduler", "webserver", "triggerer")
+SETTINGS = ".env (or .env_example) and include/config.py"
 PATIENCE = 180  # seconds that a service may take to come up
 
 
@@ -237,6 +238,8 @@ class Stack:
             for name, port in self._asked.items():
                 if port != self.ports[name]:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
+            if (self.home / "supervisord.conf").read_text() != self._configuration():
+                raise StackError(f"The stack was started with other settings than {SETTINGS} have now: make stop")
             return
         self.stop()
         self.settle()
@@ -251,6 +254,8 @@ class Stack:
         self._wait(self.is_up, "the supervisor")
 
     def _services(self) -> dict[str, Service]:
+        from include import config  # here, so that the stack can be stopped whatever someone has written there
+
         destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", f"s3://{config.ARTIFACT_BUCKET}")
         services = [
             postgres(self.ports),
@@ -261,7 +266,9 @@ class Stack:
         return {service.name: service for service in services}
 
     def _configuration(self) -> str:
+        known = hashlib.sha256(json.dumps(self.shared_variables()).encode()).hexdigest()
         sections = [
+            f"; the variables of this start: {known}\n",
             "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
             "[unix_http_server]\nfile=supervisor.sock\n",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",

@@ -109,12 +109,11 @@ def test_it_equals_scikit_learn_alone(possums):
 
     scores = {"rmse": -alone["test_rmse"], "mae": -alone["test_mae"], "r2": alone["test_r2"]}
     pd.testing.assert_frame_equal(judged.folds, pd.DataFrame(scores), atol=1e-9)
-    out_of_fold = pd.concat(
-        pd.Series(fitted.predict(raw.iloc[test]), raw.index[test])
-        for fitted, test in zip(alone["estimator"], alone["indices"]["test"], strict=True)
+    first_repeat = zip(alone["estimator"][:5], alone["indices"]["test"][:5], strict=True)
+    out_of_fold = pd.concat(pd.Series(fitted.predict(raw.iloc[test]), raw.index[test]) for fitted, test in first_repeat)
+    pd.testing.assert_series_equal(
+        judged.predictions["predicted"], out_of_fold.sort_index(), check_names=False, atol=1e-9
     )
-    means = out_of_fold.groupby(level=0).mean()
-    pd.testing.assert_series_equal(judged.predictions["predicted"], means, check_names=False, atol=1e-9)
     pd.testing.assert_series_equal(judged.predictions["true"], possums["taill"], check_names=False)
 
 

@@ -138,7 +138,15 @@ def test_what_cannot_pass_fails_for_good():
     with pytest.raises(AirflowFailException, match="which file") as error, fail_for_good():
         raise DataError("which file")
 
-    assert isinstance(error.value.__cause__, DataError)
+    assert error.value.__suppress_context__  # the message says it all
+
+
+def test_what_failed_for_good_without_our_words_keeps_its_traceback():
+    refused = NoCredentialsError()
+    with pytest.raises(AirflowFailException) as error, fail_for_good():
+        raise refused
+
+    assert error.value.__cause__ is refused
 
 
 @pytest.mark.parametrize("error", [OSError("a"), AirflowSkipException("a"), AirflowFailException("a")], ids=repr)

@@ -10,7 +10,7 @@ METRICS = {
     for of, values in {"cv": (1.234, 0.991, 0.567), "baseline": (1.961, 1.502, -0.019)}.items()
     for name, value in zip(("rmse", "mae", "r2"), values, strict=True)
 } | {"cv_rmse_std": 0.211, "cv_mae_std": 0.149, "cv_r2_std": 0.178}
-PARAMS = {"rows": "101", "features": "age, sex_f", "data_file": "mine.csv"}
+PARAMS = {"rows": "101", "rows_left_out": "3", "features": "age, sex_f", "data_file": "mine.csv"}
 TAGS = {"model_class": "sklearn.linear_model.RidgeCV", "evaluation": "5-fold cross-validation on 101 rows"}
 
 
@@ -31,14 +31,14 @@ def test_the_card():
         == f"""**RidgeCV** predicts the tail length of one animal in cm.
 It is a `sklearn.linear_model.RidgeCV`, alpha 4.52.
 
-**Data:** 101 animals without gaps from mine.csv. **Features:** age, sex_f; scaled by the transformer in the tag \
-`transformer`.
+**Data:** 101 animals without gaps from mine.csv (3 more have gaps and are left out). \
+**Features:** age, sex_f; scaled by the transformer in the tag `transformer`.
 
-| on animals it has not seen | this model | always the mean |
-|---|---|---|
-| RMSE (cm) | 1.23 ± 0.21 | 1.96 |
-| MAE (cm) | 0.99 ± 0.15 | 1.50 |
-| R² | 0.57 ± 0.18 | -0.02 |
+**On animals it has not seen:**
+
+- RMSE 1.23 ± 0.21 cm (always saying the mean: 1.96 cm)
+- MAE 0.99 ± 0.15 cm (always saying the mean: 1.50 cm)
+- R² 0.57 ± 0.18 (always saying the mean: -0.02)
 
 5-fold cross-validation on 101 rows; ± is the standard deviation over the folds.
 

@@ -20,6 +20,7 @@ def _connected(server, connect):
     [
         (200, "", "mlflow-artifacts:/models/m-1/artifacts"),
         (404, "", LOCATION),
+        (500, "a server that keeps artifacts in another bucket", LOCATION),
         (503, "disabled due to the mlflow server running with `--no-serve-artifacts`", LOCATION),
         (503, "", None),
     ],
