@@ -158,7 +158,7 @@ def test_a_button_leads_to_the_experiment_with_its_three_runs(press, screenshot)
 def test_from_the_registered_model_to_its_plot(press, screenshot):
     version = press("train", "register_model.create_model_version", "Model version")
     expect(version.get_by_role("heading", name="Version 1")).to_be_visible()
-    for words in ("predicts the tail length of one animal in cm", "champion", "Staging", "always the mean"):
+    for words in ("predicts the tail length of one animal in cm", "champion", "Staging", "always saying the mean"):
         expect(version.locator("body")).to_contain_text(words)
     screenshot("mlflow_version", version)
 
