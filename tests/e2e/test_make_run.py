@@ -146,7 +146,21 @@ def test_a_run_that_fails_says_why(runs, clone):
     file.write_text(rows)
     assert failed.returncode != 0
     assert "feature_eng.extract_data failed. Its log:" in failed.stdout
-    assert "possum.csv is empty" in failed.stdout
+    (reason,) = [line for line in failed.stdout.splitlines() if line.startswith("feature_eng.extract_data: ")]
+    assert reason.endswith("possum.csv is empty. Put the data there.")
+
+
+def test_a_config_that_cannot_be_read_is_named_and_stops_nothing_else(runs, clone):
+    config = clone.folder / "include" / "config.py"
+    text = config.read_text()
+    config.write_text(text.replace('ROW = "animal"', 'ROW = "animal'))
+
+    failed, status = clone.make("run"), clone.make("status")
+
+    config.write_text(text)
+    assert failed.returncode != 0
+    assert re.search(r"include/config\.py, line \d+: unterminated string literal", failed.stdout)
+    assert status.stdout.count("RUNNING") == 6
 
 
 def test_without_a_python_it_says_so(clone):

@@ -56,6 +56,15 @@ def test_it_does_not_move_while_it_is_up(small, ports):
         Stack(small.home, ports=ports | {"s3": free_port()}).start("s3")
 
 
+def test_changed_settings_need_a_new_start(small, tmp_path):
+    small.start("s3")
+    small.variables = tmp_path / ".env"
+    small.variables.write_text("MLFLOW_ARTIFACTS_DESTINATION=s3://mine\n")
+
+    with pytest.raises(StackError, match=r"other settings .* make stop"):
+        small.start("s3")
+
+
 def test_after_a_power_cut_it_starts_again(small, ports):
     small.start("postgres", "s3")
     secrets = json.loads((small.home / "stack.json").read_text())
