@@ -53,6 +53,7 @@ def s3(ports: dict[str, int], login: dict[str, str]) -> Service:
             Path(sys.executable).with_name("weed"), "mini", "-dir=data", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
             f"-s3.port={ports['s3']}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+            "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock",  # in its folder, not in /tmp
         ),
         partial(answers, ports["s3"]),
         folder="s3",
