@@ -214,7 +214,7 @@ def test_the_version_reads_as_a_model_card(versions, runs):
     card = versions["2"].description
 
     assert f"{runs['RidgeCV'][0].data.metrics['cv_rmse']:.2f}" in card
-    for words in ("101 animals", "footlgth", "always saying the mean", "RMSE 1.2", "Intended use", "104 mountain brushtail"):
+    for words in ("101 animals", "footlgth", "saying the mean", "RMSE 1.2", "Intended use", "104 mountain brushtail"):
         assert words in card
     assert versions["2"].run_id == runs["RidgeCV"][0].info.run_id
 
