@@ -229,7 +229,7 @@ def test_it_connects_a_function_anew_for_each_call(connect):
 def test_no_secret_in_the_log(connect, caplog):
     connect("mlflow_default", conn_type="http", host="http://mlflow:5000", login="me", password="sesame")
 
-    with caplog.at_level(logging.DEBUG, "airflow"):
+    with caplog.at_level(logging.DEBUG, "airflow"), caplog.at_level(logging.DEBUG, "airflow.hooks.base"):
         mlflow_variables()
 
     assert "aws_conn" in caplog.text
