@@ -15,7 +15,8 @@ import boto3
 import psutil
 import requests
 
-from include.local_stack.services import Service, stores
+from include.local_stack import services
+from include.local_stack.services import Service
 from include.local_stack.stack import free_port
 
 BUCKETS = ("data", "mlflowdatapossums", "localxcom")
@@ -70,10 +71,11 @@ def _running(service: Service, folder: Path, *options: str, **variables: str) ->
 
 @contextmanager
 def guarded_services(folder: Path) -> Iterator[Guarded]:
-    ports = {"postgres": 0, "s3": free_port(), "mlflow": free_port()}
-    services = {service.name: service for service in stores(ports, login={})}
+    ports = {"s3": free_port(), "mlflow": free_port()}
+    store = services.s3(ports, login={})
+    server = services.mlflow(ports, f"s3://{BUCKETS[1]}", store={})
     guarded = Guarded(*(f"http://127.0.0.1:{ports[name]}" for name in ("s3", "mlflow")))
-    with _s3_store(services["s3"], folder), _mlflow_server(services["mlflow"], folder, guarded):
+    with _s3_store(store, folder), _mlflow_server(server, folder, guarded):
         yield guarded
 
 
