@@ -128,7 +128,7 @@ class Pipeline:
         return Progress(dag_id, state, done, len(tasks), tuple(running))
 
     def failure(self, dag_id: str, run_id: str) -> str:
-        """What the failed tasks of a run have logged, and at the end why the first one has failed."""
+        """What the failed tasks of a run have logged, and at the end why each of them has failed."""
         logs, reasons = [], []
         for task in self.tasks(dag_id, run_id):
             if task["state"] == "failed":
