@@ -27,18 +27,18 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config
-from include.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS, documented
-from include.failures import fail_for_good
+from include.operators.csv_file import CSVFile
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
-from include.storage import CSVFile
+from include.orchestration.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS, documented
+from include.orchestration.retries import fail_for_good
 
 FEATURES = Dataset(config.FEATURES_DATASET)
 
 
 @task
 def list_existing_experiments() -> list[dict]:
-    from include import experiment
+    from include.tracking import experiment
 
     return experiment.find(config.EXPERIMENT)
 
@@ -50,14 +50,14 @@ def check_if_experiment_exists(experiments: list[dict]) -> str:
 
 @task
 def create_experiment() -> None:
-    from include import experiment
+    from include.tracking import experiment
 
     experiment.create(config.EXPERIMENT)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def get_current_experiment_id() -> str:
-    from include import experiment
+    from include.tracking import experiment
 
     return experiment.active_id(config.EXPERIMENT)
 
@@ -74,7 +74,7 @@ def prepare_mlflow_experiment(buckets):
 
 @aql.dataframe
 def extract_data():
-    from include import reading
+    from include.modeling import reading
 
     with fail_for_good():
         return reading.read_rows(config.INCLUDE / get_current_context()["params"]["data_file"])
@@ -82,7 +82,9 @@ def extract_data():
 
 @aql.dataframe
 def build_features(rows, experiment_id: str):
-    from include import features, runs, training
+    from include.modeling import features
+    from include.modeling import models as training
+    from include.tracking import runs
 
     complete = features.complete_rows(rows)
     engineered, transformer = features.engineer(complete)

@@ -22,12 +22,13 @@ from airflow.datasets import Dataset
 from airflow.decorators import dag, task
 from astro import sql as aql
 
-from include import config, handover
-from include.dag_defaults import DAG_DEFAULTS, documented
-from include.failures import fail_for_good
+from include import config
+from include.operators.csv_file import CSVFile
 from include.operators.links import ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
-from include.storage import CSVFile
+from include.orchestration import upstream as handover
+from include.orchestration.dag_defaults import DAG_DEFAULTS, documented
+from include.orchestration.retries import fail_for_good
 
 MODEL = Dataset(config.MODEL_DATASET)
 
@@ -49,14 +50,14 @@ def fetch_model_run_id() -> str:
 
 @task
 def add_line_to_file(model_run_id: str) -> list[str]:
-    from include import registry
+    from include.tracking import registry
 
     return registry.require(model_run_id, config.PREDICTION_PACKAGES)
 
 
 @aql.dataframe
 def list_to_dataframe(predictions, target):
-    from include.predictions import table
+    from include.modeling.predictions import table
 
     with fail_for_good():
         return table(predictions, target).reset_index()
@@ -64,14 +65,14 @@ def list_to_dataframe(predictions, target):
 
 @task
 def plot_predictions(predictions, model_run_id: str) -> None:
-    from include import runs
+    from include.tracking import runs
 
     runs.track_plot(model_run_id, predictions)
 
 
 @task
 def compare_with_training(predictions, features, model_run_id: str) -> None:
-    from include import runs
+    from include.tracking import runs
 
     runs.track_predictions(model_run_id, predictions, features)
 

@@ -26,15 +26,16 @@ from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
-from include import config, handover
-from include.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS, documented
-from include.model_card import REGISTERED_MODEL_CARD
+from include import config
 from include.operators.links import RunLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
     CreateRegisteredModelOperator,
     TransitionModelVersionStageOperator,
 )
+from include.orchestration import upstream as handover
+from include.orchestration.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS, documented
+from include.tracking.model_card import REGISTERED_MODEL_CARD
 
 FEATURES, MODEL = Dataset(config.FEATURES_DATASET), Dataset(config.MODEL_DATASET)
 
@@ -59,7 +60,7 @@ def fetch_hyper_parameters() -> dict:
 def train_model(
     feature_df, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
 ) -> dict:
-    from include import registry, runs
+    from include.tracking import registry, runs
 
     run_id = runs.track_training(experiment_id, feature_df, target_column, model_class, hyper_parameters, run_name)
     return registry.candidate(run_id)
@@ -67,14 +68,14 @@ def train_model(
 
 @task.branch
 def check_if_model_already_registered() -> str:
-    from include import registry
+    from include.tracking import registry
 
     return "register_model." + ("model_already_registered" if registry.is_registered() else "create_registered_model")
 
 
 @aql.dataframe(outlets=[MODEL])
 def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
-    from include import registry
+    from include.tracking import registry
 
     return registry.promote(model_run_id, feature_df, target_column).alias
 

@@ -53,7 +53,7 @@ PREDICTION_PACKAGES = ("boto3", "pandas")  # that the prediction environment nee
 # --- How it is judged ---
 
 FOLDS = 5
-REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/evaluation.py has the rule)
+REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/modeling/evaluation.py has the rule)
 SEED = 1995
 TOLERANCE = 0.02  # of the champion's error: a new model that is worse by no more than this takes its place
 

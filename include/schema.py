@@ -1,4 +1,4 @@
-"""What a column of the input may hold: `include.config` says it, `include.reading` checks it."""
+"""What a column of the input may hold: `include.config` says it, `include.modeling.reading` checks it."""
 
 from __future__ import annotations
 

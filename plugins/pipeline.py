@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 # What the tasks import beside the DAG files: the project's modules, and what others import only when they need it.
 IN_TASKS = (
-    "include.reading",
-    "include.runs",
-    "include.registry",
-    "include.experiment",
+    "include.modeling.reading",
+    "include.tracking.runs",
+    "include.tracking.registry",
+    "include.tracking.experiment",
     "include.operators.prediction",
     "airflow.cli.commands.task_command",
     "airflow.datasets.metadata",
@@ -79,7 +79,7 @@ def preload() -> None:
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
     from sklearn.utils import all_estimators
 
-    from include.requirements import pinned_requirements
+    from include.tracking.requirements import pinned_requirements
 
     for module in IN_TASKS:
         importlib.import_module(module)

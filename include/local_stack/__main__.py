@@ -118,10 +118,10 @@ def status(stack: Stack) -> None:
 
 
 def prune(stack: Stack, days: str) -> None:
-    """Removes what runs older than `days` have left between the tasks (include/prune.py)."""
+    """Removes what runs older than `days` have left between the tasks (include/orchestration/prune.py)."""
     if not stack.is_up():
         raise StackError("The stack is not up: make run")
-    command = [sys.executable, "-m", "include.prune", days]
+    command = [sys.executable, "-m", "include.orchestration.prune", days]
     if subprocess.run(command, cwd=ROOT, env=stack.environment()).returncode:
         raise StackError("Pruning failed; the reason stands above.")
 

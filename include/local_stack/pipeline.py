@@ -150,5 +150,5 @@ def is_current(import_error: dict[str, Any]) -> bool:
     file = Path(import_error["filename"])
     if not file.exists():
         return False
-    newest = max(each.stat().st_mtime for each in [file, *file.parents[1].glob("include/*.py")])
+    newest = max(each.stat().st_mtime for each in [file, *file.parents[1].glob("include/**/*.py")])
     return datetime.fromisoformat(import_error["timestamp"]).timestamp() > newest

@@ -13,7 +13,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.config import Config
 
 from include import config
-from include.operators.mlflow_client import MLflowClientHook
+from include.tracking.client import MLflowClientHook
 
 AN_HOUR = 3600
 

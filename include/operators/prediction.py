@@ -14,9 +14,9 @@ from airflow.utils.context import Context
 from mlflow_provider.operators import pyfunc as provider
 
 from include import config
-from include.connections import mlflow_connected
-from include.failures import fail_for_good
-from include.prediction_environment import is_intact, prediction_environment
+from include.operators.prediction_environment import is_intact, prediction_environment
+from include.orchestration.retries import fail_for_good
+from include.tracking.session import mlflow_connected
 
 
 def _load_and_predict(model: str, rows_file: str, predictions_file: str, named: bool) -> None:

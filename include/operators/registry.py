@@ -6,9 +6,9 @@ from typing import Any
 
 from mlflow_provider.operators import registry
 
-from include.failures import fail_for_good
 from include.operators.links import VersionLink
-from include.operators.mlflow_client import MLflowClientHook, StrictMLflowClientHook
+from include.orchestration.retries import fail_for_good
+from include.tracking.client import MLflowClientHook, StrictMLflowClientHook
 
 registry.MLflowClientHook = StrictMLflowClientHook  # the operators look their hook up there
 

@@ -8,7 +8,7 @@ from airflow.utils.context import Context
 from botocore.exceptions import ClientError
 
 from include.errors import ConfigurationError
-from include.failures import fail_for_good, http_status
+from include.orchestration.retries import fail_for_good, http_status
 
 
 class S3CreateBucketOperator(s3.S3CreateBucketOperator):

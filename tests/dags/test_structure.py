@@ -14,7 +14,7 @@ from airflow.exceptions import ParamValidationError
 from airflow.models import DagBag
 from airflow.utils.trigger_rule import TriggerRule
 
-from include import handover
+from include.orchestration import upstream as handover
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, MODEL = "prepare_mlflow_experiment", "register_model"

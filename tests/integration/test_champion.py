@@ -14,8 +14,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sklearn.linear_model import Ridge
 
-from include import config, registry
-from include.evaluation import cross_validate
+from include import config
+from include.modeling.evaluation import cross_validate
+from include.tracking import registry
 
 random = np.random.default_rng(5)
 FEATURES = pd.DataFrame(random.normal(size=(60, 3)), columns=["a", "b", "c"])

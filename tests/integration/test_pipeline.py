@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sqlalchemy import func
 
 from include import config
-from include.tracking import digest
+from include.tracking.lineage import digest
 
 MODEL = "Reg_RidgeCV_possums"
 POSSUMS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from airflow.utils import timezone
 
-from include import prune
+from include.orchestration import prune
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_young_objects_stay(passes, s3, keys):
 @pytest.fixture
 def command():
     """Runs what stands behind `make prune`."""
-    return lambda days: subprocess.run([sys.executable, "-m", "include.prune", days], capture_output=True, text=True)
+    return lambda days: subprocess.run(
+        [sys.executable, "-m", "include.orchestration.prune", days], capture_output=True, text=True
+    )
 
 
 def test_the_command_takes_what_old_runs_left_between_the_tasks_and_nothing_else(run_pipeline, command, keys, snapshot):

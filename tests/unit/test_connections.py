@@ -8,8 +8,8 @@ import os
 import pytest
 from airflow.exceptions import AirflowNotFoundException
 
-from include.connections import mlflow_connected, mlflow_variables
 from include.errors import ConfigurationError
+from include.tracking.session import mlflow_connected, mlflow_variables
 
 LOGIN = {"conn_type": "aws", "login": "key", "password": "hush"}
 

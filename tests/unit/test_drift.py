@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.drift import compare
+from include.modeling.drift import compare
 
 
 def test_the_distance_by_hand():

@@ -19,11 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
 from sklearn.svm import LinearSVR
 
-from include import config, evaluation
+from include import config
 from include.errors import ConfigurationError
-from include.evaluation import Plan, baseline, cross_validate, errors
-from include.features import complete_rows, engineer
-from include.reading import read_rows
+from include.modeling import evaluation
+from include.modeling.evaluation import Plan, baseline, cross_validate, errors
+from include.modeling.features import complete_rows, engineer
+from include.modeling.reading import read_rows
 
 RIDGE = RidgeCV(alphas=np.logspace(-3, 1, num=30))
 

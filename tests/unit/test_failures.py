@@ -14,7 +14,7 @@ from botocore.exceptions import NoCredentialsError
 from mlflow.exceptions import MlflowException
 
 from include.errors import ConfigurationError, DataError
-from include.failures import fail_for_good, http_status, is_permanent
+from include.orchestration.retries import fail_for_good, http_status, is_permanent
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from include import config
-from include.features import complete_rows, engineer, make_transformer, scaling
-from include.reading import read_rows
+from include.modeling.features import complete_rows, engineer, make_transformer, scaling
+from include.modeling.reading import read_rows
 from include.schema import Categorical, Numeric
 
 COLUMNS = {"colour": Categorical(), "width": Numeric(), "y": Numeric()}

@@ -13,9 +13,9 @@ import requests
 from web_server import Server
 
 from include.errors import ConfigurationError
-from include.failures import is_permanent
-from include.operators import mlflow_client
-from include.operators.mlflow_client import MLflowClientHook
+from include.tracking import client as mlflow_client
+from include.orchestration.retries import is_permanent
+from include.tracking.client import MLflowClientHook
 
 
 @pytest.fixture

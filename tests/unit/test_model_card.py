@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include import config
-from include.model_card import model_card
+from include.tracking.model_card import model_card
 
 METRICS = {
     f"{of}_{name}": value

@@ -12,8 +12,9 @@ from matplotlib.collections import LineCollection, PathCollection, PolyCollectio
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from include import config, plots
-from include.evaluation import Evaluation, Plan
+from include import config
+from include.modeling import plots
+from include.modeling.evaluation import Evaluation, Plan
 
 SIZES = [3, 104, 200_000]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from include import config
-from include import prediction_environment as module
-from include.prediction_environment import folder, is_intact, prediction_environment
+from include.operators import prediction_environment as module
+from include.operators.prediction_environment import folder, is_intact, prediction_environment
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_other_requirements_make_another_one(build, built):
 def test_processes_at_once_build_once(wheel, place):
     code = f"""if True:
         import logging
-        from include.prediction_environment import prediction_environment
+        from include.operators.prediction_environment import prediction_environment
         logging.basicConfig(level="INFO")
         with prediction_environment({wheel!r}) as python:
             print(python)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from include.errors import DataError
-from include.predictions import table
+from include.modeling.predictions import table
 
 
 @pytest.fixture

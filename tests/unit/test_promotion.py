@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include import config
-from include.promotion import decide
+from include.modeling.promotion import decide
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pandas._libs.parsers import STR_NA_VALUES
 
 from include import config
 from include.errors import ConfigurationError, DataError
-from include.reading import GAPS, read_rows
+from include.modeling.reading import GAPS, read_rows
 from include.schema import Categorical, Numeric
 
 POSSUMS = (config.INCLUDE / "possum.csv").read_text()

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import pytest
 
-from include.requirements import pinned, pinned_requirements
+from include.tracking.requirements import pinned, pinned_requirements
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from astro.dataframes.pandas import PandasDataframe
 
-from include.storage import CSVFile
+from include.operators.csv_file import CSVFile
 
 FRAMES = {
     "numbers": pd.DataFrame({"case": [1, 2, 3], "true": [36.0, 0.1 + 0.2, 1e-7], "predicted": [1 / 3, -1e300, 2**53]}),

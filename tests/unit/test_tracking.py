@@ -4,8 +4,8 @@ import pytest
 import requests
 
 from include import config
-from include.failures import is_permanent
-from include.tracking import served
+from include.orchestration.retries import is_permanent
+from include.tracking.lineage import served
 
 LOCATION = f"s3://{config.ARTIFACT_BUCKET}/models/m-1/artifacts"
 

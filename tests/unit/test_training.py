@@ -11,7 +11,7 @@ from sklearn.svm import SVR
 
 from include import config
 from include.errors import ConfigurationError
-from include.training import TRIAL_ROWS, coefficients, make_model, try_out
+from include.modeling.models import TRIAL_ROWS, coefficients, make_model, try_out
 
 
 def data(rows: int, features: int) -> pd.DataFrame:

@@ -16,10 +16,13 @@ import pandas as pd
 from airflow.operators.python import get_current_context
 from sklearn.pipeline import Pipeline
 
-from include import config, drift, evaluation, handover, plots
-from include.features import scaling
+from include import config
+from include.modeling import drift, evaluation, plots
+from include.modeling.features import scaling
+from include.modeling.models import coefficients, make_model
+from include.orchestration import upstream as handover
 from include.schema import Categorical
-from include.tracking import (
+from include.tracking.lineage import (
     artifacts,
     described,
     digest,
@@ -31,7 +34,6 @@ from include.tracking import (
     metric_name,
     model_version,
 )
-from include.training import coefficients, make_model
 
 log = logging.getLogger(__name__)
 MODEL, TRANSFORMER = "model", "transformer"  # the names of the logged models

@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from include import config
 from include.errors import ConfigurationError
-from include.operators.mlflow_client import MLflowClientHook
+from include.tracking.client import MLflowClientHook
 
 
 def mlflow_variables(

@@ -1,4 +1,4 @@
-"""Removes what old runs have left between the tasks: `python -m include.prune DAYS`, with Airflow's variables set.
+"""Removes what old runs have left between the tasks: `python -m include.orchestration.prune DAYS`.
 
 XComs older than that many days go from the metadata database, then the objects in the XCom bucket that no XCom refers
 to any more. Features, predictions, models and MLflow's runs stay. An Airflow that shares the bucket with another one

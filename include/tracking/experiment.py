@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 from include import config
-from include.failures import fail_for_good
-from include.operators.mlflow_client import MLflowClientHook
+from include.orchestration.retries import fail_for_good
+from include.tracking.client import MLflowClientHook
 
 log = logging.getLogger(__name__)
 DESCRIPTION = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW}. Each pass through the pipeline leaves three \

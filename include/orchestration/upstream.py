@@ -15,7 +15,7 @@ from astro.files import File
 
 from include import config
 from include.errors import ConfigurationError, DataError
-from include.failures import fail_for_good
+from include.orchestration.retries import fail_for_good
 
 log = logging.getLogger(__name__)
 

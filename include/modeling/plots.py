@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from include import config
-from include.evaluation import Evaluation, errors
+from include.modeling.evaluation import Evaluation, errors
 
 MARKS = 150  # rows along an axis
 DOTS = 3_000  # dots in a scatter plot; more are binned

@@ -10,7 +10,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from include.errors import ConfigurationError
-from include.failures import may_pass
+from include.orchestration.retries import may_pass
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 

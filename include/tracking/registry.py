@@ -23,14 +23,14 @@ from packaging.utils import canonicalize_name
 from sklearn.base import clone
 
 from include import config
-from include.connections import mlflow_connected
-from include.dag_defaults import TASK_DEFAULTS
-from include.evaluation import cross_validate
-from include.failures import fail_for_good
-from include.model_card import model_card
-from include.operators.mlflow_client import MLflowClientHook
-from include.promotion import Decision, decide
-from include.tracking import logged_model, model_version, served
+from include.modeling.evaluation import cross_validate
+from include.modeling.promotion import Decision, decide
+from include.orchestration.dag_defaults import TASK_DEFAULTS
+from include.orchestration.retries import fail_for_good
+from include.tracking.client import MLflowClientHook
+from include.tracking.lineage import logged_model, model_version, served
+from include.tracking.model_card import model_card
+from include.tracking.session import mlflow_connected
 
 log = logging.getLogger(__name__)
 

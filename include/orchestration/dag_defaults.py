@@ -9,7 +9,7 @@ from airflow.models import Param
 
 from include import config
 
-# Outages of a minute or two pass without anyone's help; what can't pass fails at once (include/failures.py).
+# Outages of a minute or two pass without anyone's help; permanent errors fail at once (orchestration/retries.py).
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": config.OWNER,
     "retries": 4,

@@ -32,15 +32,15 @@ from mlflow.utils.git_utils import get_git_commit
 from sklearn.base import BaseEstimator
 
 from include import config
-from include.connections import mlflow_connected
 from include.errors import DataError
-from include.failures import fail_for_good
-from include.operators.mlflow_client import MLflowClientHook
-from include.requirements import pinned_requirements
+from include.orchestration.retries import fail_for_good
+from include.tracking.client import MLflowClientHook
+from include.tracking.requirements import pinned_requirements
+from include.tracking.session import mlflow_connected
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HARMLESS = (  # warnings of MLflow's
     "Hint: Inferred schema contains integer column",  # they can't get gaps: such rows are left out
     "The specified dataset source can be interpreted in multiple ways",  # it names the same one twice
@@ -78,7 +78,8 @@ def digest(frame: pd.DataFrame, *others: object) -> str:
 
 def code_tags() -> dict[str, str]:
     """The versions of what computes: the project's files, its commit where there is one, Python and the packages."""
-    files = sorted([*ROOT.glob("dags/*.py"), *ROOT.glob("include/*.py"), *ROOT.glob("include/operators/*.py")])
+    code = (*ROOT.glob("dags/*.py"), *ROOT.glob("include/**/*.py"))
+    files = sorted(file for file in code if "local_stack" not in file.parts)
     tags = {"code_digest": hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]}
     if commit := get_git_commit(str(ROOT)):
         tags["mlflow.source.git.commit"] = commit
