@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from include.schema import Categorical, Column, Numeric
+from include.schema import Categorical, Column, Numeric, Schema
 
 INCLUDE = Path(__file__).resolve().parent
 
@@ -30,6 +30,7 @@ COLUMNS: dict[str, Column] = {
     TARGET: Numeric(5, 100),  # tail length, cm
 }
 MAX_CATEGORIES = 100  # of one column: each becomes a feature
+SCHEMA = Schema(COLUMNS, TARGET, TARGET_LABEL, TARGET_UNIT, ROW, ROW_NUMBER, MAX_CATEGORIES)
 
 # --- The model ---
 
