@@ -13,8 +13,8 @@ import requests
 from web_server import Server
 
 from include.errors import ConfigurationError
-from include.tracking import client as mlflow_client
 from include.orchestration.retries import is_permanent
+from include.tracking import client as mlflow_client
 from include.tracking.client import MLflowClientHook
 
 
