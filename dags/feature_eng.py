@@ -1,7 +1,7 @@
 """
-### Engineers features
+### Feature engineering
 
-Runs when someone triggers it. The two other DAGs follow by themselves.
+Runs when someone triggers it. The DAGs `train` and `predict` follow by themselves.
 
 ```
 include/{DATA_FILE}
@@ -14,13 +14,15 @@ include/{DATA_FILE}
  +-> Dataset         {FEATURES_DATASET}, which starts the DAG train
 ```
 
-The form to trigger it takes another data file and other hyperparameters for one run.
+The trigger form takes another data file and other hyperparameters for one run.
 """
 
 from __future__ import annotations
 
-from airflow.datasets import Dataset
+from typing import TYPE_CHECKING, Any
+
 from airflow.decorators import dag, task, task_group
+from airflow.models.xcom_arg import XComArg
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
@@ -30,89 +32,106 @@ from include import config
 from include.operators.csv_file import CSVFile
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
-from include.orchestration.dag_defaults import DAG_DEFAULTS, DATA_FILE, HYPER_PARAMETERS, documented
-from include.orchestration.retries import fail_for_good
+from include.orchestration import defaults
+from include.orchestration.datasets import FEATURES
+from include.tracking.session import mlflow_task, task_boundary
 
-FEATURES = Dataset(config.FEATURES_DATASET)
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
+# MLflow take seconds to import.
 
 
 @task
-def list_existing_experiments() -> list[dict]:
+@task_boundary
+def list_existing_experiments() -> list[dict[str, Any]]:
     from include.tracking import experiment
 
-    return experiment.find(config.EXPERIMENT)
+    return experiment.find(config.EXPERIMENT, config.MLFLOW_CONNECTION)
 
 
 @task.branch
-def check_if_experiment_exists(experiments: list[dict]) -> str:
-    return "prepare_mlflow_experiment." + ("experiment_exists" if experiments else "create_experiment")
+def check_if_experiment_exists(experiments: list[dict[str, Any]]) -> str:
+    next_task = "experiment_exists" if experiments else "create_experiment"
+    return f"prepare_mlflow_experiment.{next_task}"
 
 
 @task
+@task_boundary
 def create_experiment() -> None:
     from include.tracking import experiment
 
-    experiment.create(config.EXPERIMENT)
+    description = experiment.description(config.SCHEMA, config.MODEL_NAME)
+    experiment.create(config.EXPERIMENT, config.ARTIFACTS_URL, description, config.MLFLOW_CONNECTION)
 
 
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+@task_boundary
 def get_current_experiment_id() -> str:
     from include.tracking import experiment
 
-    return experiment.active_id(config.EXPERIMENT)
+    return experiment.active_id(config.EXPERIMENT, config.MLFLOW_CONNECTION)
 
 
 @task_group
-def prepare_mlflow_experiment(buckets):
+def prepare_mlflow_experiment() -> tuple[XComArg, XComArg]:
     experiments = list_existing_experiments()
-    create, experiment_id = create_experiment(), get_current_experiment_id()
-    buckets >> create  # its artifacts go there
-    experiment_exists = EmptyOperator(task_id="experiment_exists")
-    check_if_experiment_exists(experiments) >> [create, experiment_exists] >> experiment_id
-    return linked(experiment_id, ExperimentLink())
+    branch = check_if_experiment_exists(experiments)
+    create = create_experiment()
+    exists = EmptyOperator(task_id="experiment_exists")
+    experiment_id = get_current_experiment_id()
+
+    branch >> [create, exists] >> experiment_id
+    return create, linked(experiment_id, ExperimentLink())
 
 
 @aql.dataframe
-def extract_data():
-    from include.modeling import reading
+@task_boundary
+def extract_data() -> pd.DataFrame:
+    from include.modeling.rows import read_rows
 
-    with fail_for_good():
-        return reading.read_rows(config.INCLUDE / get_current_context()["params"]["data_file"])
+    data_file = get_current_context()["params"]["data_file"]
+    return read_rows(config.INCLUDE / data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
 
 
 @aql.dataframe
-def build_features(rows, experiment_id: str):
-    from include.modeling import features
-    from include.modeling import models as training
-    from include.tracking import runs
+@mlflow_task
+def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
+    from include.modeling import features, models
+    from include.tracking import feature_run, runs
 
+    context = get_current_context()
     complete = features.complete_rows(rows)
-    engineered, transformer = features.engineer(complete)
-    with fail_for_good():
-        hyper_parameters = get_current_context()["params"]["hyper_parameters"]
-        training.try_out(config.MODEL_CLASS, hyper_parameters, engineered, config.TARGET)
-    runs.track_features(experiment_id, complete, transformer, left_out=len(rows) - len(complete))
+    engineered, transformer = features.engineer(complete, config.SCHEMA)
+    models.try_out(config.MODEL_CLASS, context["params"]["hyper_parameters"], engineered, config.TARGET, config.SEED)
+    lineage = runs.lineage(context["run_id"], complete)
+    if not runs.find_finished(experiment_id, lineage):
+        left_out = len(rows) - len(complete)
+        with feature_run.start(experiment_id, lineage):
+            feature_run.log_rows(complete, context["params"]["data_file"], left_out, config.SCHEMA, lineage["inputs"])
+            feature_run.log_transformer(transformer, complete[config.SCHEMA.inputs].head())
     return engineered
 
 
-def announce(context, result=None) -> None:
-    """Tells `train` in the event that starts it what to train with."""
+def announce(context: Any, result: object = None) -> None:
+    """Tell `train`, in the event that starts it, the hyperparameters to use."""
     context["outlet_events"][FEATURES].extra = {"hyper_parameters": context["params"]["hyper_parameters"]}
 
 
 @dag(
     schedule=None,
-    doc_md=documented(__doc__),
-    params={"data_file": DATA_FILE, "hyper_parameters": HYPER_PARAMETERS},
-    **DAG_DEFAULTS,
+    doc_md=defaults.documented(__doc__),
+    params={"data_file": defaults.data_file(), "hyper_parameters": defaults.hyper_parameters()},
+    **defaults.DAG_DEFAULTS,
 )
-def feature_eng():
+def feature_eng() -> None:
     buckets = S3CreateBucketOperator.partial(
         task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
-    ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
+    ).expand(bucket_name=config.BUCKETS)
+    create, experiment_id = prepare_mlflow_experiment()
     rows = extract_data()
-    features = build_features(rows, prepare_mlflow_experiment(buckets))
-    buckets >> rows
+    features = build_features(rows=rows, experiment_id=experiment_id)
     saved = aql.export_file(
         task_id="save_data_to_s3",
         input_data=features,
@@ -123,6 +142,8 @@ def feature_eng():
     )
     linked(features, RunLink())
     linked(saved, ObjectLink())
+
+    buckets >> [create, rows]  # the experiment's artifacts and the DataFrames between tasks go there
 
 
 feature_eng()

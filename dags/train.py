@@ -1,14 +1,14 @@
 """
-### Trains the model
+### Training
 
-Runs when `feature_eng` has announced new features, and works on those of exactly that run.
+Runs when `feature_eng` has updated its Dataset, and works on the features of exactly that run.
 
 ```
 the features, with the target
  |
  |  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
- |  register_model   makes a version of it, and moves that to the stage {STAGE}
- |  choose_champion  lets it take the champion's place, unless it is worse
+ |  register_model   creates a version of the registered model, and moves it to the stage {STAGE}
+ |  choose_champion  gives it the alias champion, unless it is worse than the present champion
  |
  +-> MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
  +-> Dataset         {MODEL_DATASET}, which starts the DAG predict
@@ -19,8 +19,10 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 
 from __future__ import annotations
 
-from airflow.datasets import Dataset
+from typing import TYPE_CHECKING, Any
+
 from airflow.decorators import dag, task, task_group
+from airflow.models.xcom_arg import XComArg
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
@@ -33,62 +35,97 @@ from include.operators.registry import (
     CreateRegisteredModelOperator,
     TransitionModelVersionStageOperator,
 )
-from include.orchestration import upstream as handover
-from include.orchestration.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS, documented
-from include.tracking.model_card import REGISTERED_MODEL_CARD
+from include.orchestration import defaults, upstream
+from include.orchestration.datasets import FEATURES, MODEL
+from include.tracking.session import mlflow_task, task_boundary
 
-FEATURES, MODEL = Dataset(config.FEATURES_DATASET), Dataset(config.MODEL_DATASET)
+if TYPE_CHECKING:
+    import pandas as pd
+    from astro.files import File
+
+# Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
+# MLflow take seconds to import.
+
+
+@aql.dataframe
+@task_boundary
+def fetch_rows() -> File:
+    return upstream.feature_eng_run().frame_reference("extract_data")
+
+
+@aql.dataframe
+@task_boundary
+def fetch_feature_df() -> File:
+    return upstream.feature_eng_run().frame_reference("build_features")
 
 
 @task
-def fetch_feature_df():
-    return handover.features_run().frame_reference("build_features")
-
-
-@task
+@task_boundary
 def fetch_experiment_id() -> str:
-    return handover.features_run().output("prepare_mlflow_experiment.get_current_experiment_id")
+    return upstream.feature_eng_run().output("prepare_mlflow_experiment.get_current_experiment_id")
 
 
 @task
-def fetch_hyper_parameters() -> dict:
-    """Those that `feature_eng` was triggered with; of a run started by hand, its own."""
-    return handover.features_run().extra.get("hyper_parameters", get_current_context()["params"]["hyper_parameters"])
+@task_boundary
+def fetch_hyper_parameters() -> dict[str, Any]:
+    """Those that `feature_eng` was triggered with; its own, if this run was started by hand."""
+    own = get_current_context()["params"]["hyper_parameters"]
+    return upstream.feature_eng_run().extra.get("hyper_parameters", own)
 
 
 @aql.dataframe(multiple_outputs=True)
+@mlflow_task
 def train_model(
-    feature_df, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
-) -> dict:
-    from include.tracking import registry, runs
+    feature_df: pd.DataFrame,
+    rows: pd.DataFrame,
+    experiment_id: str,
+    target_column: str,
+    model_class: str,
+    hyper_parameters: dict[str, Any],
+    run_name: str,
+) -> dict[str, Any]:
+    from include.modeling import evaluation, features, models
+    from include.tracking import registry, runs, training_run
 
-    run_id = runs.track_training(experiment_id, feature_df, target_column, model_class, hyper_parameters, run_name)
-    return registry.candidate(run_id)
+    source = upstream.feature_eng_run()
+    model = models.make_model(model_class, hyper_parameters)
+    lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
+    run_id = runs.find_finished(experiment_id, lineage)
+    if not run_id:
+        evaluated, baseline = evaluate(model, rows)
+        tags = lineage | training_run.source_tags(source, model_class)
+        with training_run.start(experiment_id, run_name, tags, evaluated, config.SCHEMA) as run_id:
+            training_run.log_features(feature_df, source, target_column, lineage["inputs"])
+            features, target = feature_df.drop(columns=target_column), feature_df[target_column]
+            training_run.fit_with_autolog(model, features, target)
+            model_id = training_run.log_fitted_model(model, features, config.SCHEMA, config.SEED)
+            training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
+    return registry.candidate(run_id, config.SCHEMA)
 
 
 @task.branch
+@task_boundary
 def check_if_model_already_registered() -> str:
     from include.tracking import registry
 
-    return "register_model." + ("model_already_registered" if registry.is_registered() else "create_registered_model")
-
-
-@aql.dataframe(outlets=[MODEL])
-def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
-    from include.tracking import registry
-
-    return registry.promote(model_run_id, feature_df, target_column).alias
+    registered = registry.is_registered(config.REGISTERED_MODEL, config.MLFLOW_CONNECTION)
+    next_task = "model_already_registered" if registered else "create_registered_model"
+    return f"register_model.{next_task}"
 
 
 @task_group
-def register_model(model: dict):
+def register_model(model: XComArg) -> XComArg:
+    from include.tracking.model_card import registered_model_card
+
+    check = check_if_model_already_registered()
     create_registered_model = CreateRegisteredModelOperator(
         task_id="create_registered_model",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
-        description=REGISTERED_MODEL_CARD,
+        description=registered_model_card(config.SCHEMA),
     )
+    model_already_registered = EmptyOperator(task_id="model_already_registered")
     create_model_version = CreateModelVersionOperator(
         task_id="create_model_version",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
@@ -107,29 +144,42 @@ def register_model(model: dict):
         stage=config.STAGE,
         archive_existing_versions=True,
     )
-    model_already_registered = EmptyOperator(task_id="model_already_registered")
-    (
-        check_if_model_already_registered()
-        >> [create_registered_model, model_already_registered]
-        >> create_model_version
-        >> transition_model
-    )
+
+    check >> [create_registered_model, model_already_registered] >> create_model_version >> transition_model
     return transition_model
 
 
-@dag(schedule=[FEATURES], doc_md=documented(__doc__), params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)
-def train():
-    feature_df = fetch_feature_df()
+@aql.dataframe(outlets=[MODEL])
+@mlflow_task
+def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
+    from include.tracking import champion
+
+    decision = champion.promote(model_run_id, config.REGISTERED_MODEL, rows)
+    return decision.alias
+
+
+@dag(
+    schedule=[FEATURES],
+    doc_md=defaults.documented(__doc__),
+    params={"hyper_parameters": defaults.hyper_parameters()},
+    **defaults.DAG_DEFAULTS,
+)
+def train() -> None:
+    rows = fetch_rows()
     model = train_model(
-        feature_df=feature_df,
+        feature_df=fetch_feature_df(),
+        rows=rows,
         experiment_id=fetch_experiment_id(),
         target_column=config.TARGET,
         model_class=config.MODEL_CLASS,
         hyper_parameters=fetch_hyper_parameters(),
         run_name=config.MODEL_NAME,
     )
+    transition_model = register_model(model)
+    champion = choose_champion(rows=rows, model_run_id=model["run_id"])
     linked(model, RunLink())
-    register_model(model) >> choose_champion(feature_df, model["run_id"], config.TARGET)
+
+    transition_model >> champion
 
 
 train()

@@ -70,13 +70,18 @@ LIMITS = "104 mountain brushtail possums of one species, trapped at seven sites 
 # --- Names in S3 (.env may have other buckets) ---
 
 
-def _bucket(variable: str, default: str) -> str:
-    return os.environ.get(variable, default).removeprefix("s3://").split("/")[0]
+def _url(variable: str, default: str) -> str:
+    return os.environ.get(variable, default).rstrip("/")
+
+
+def _bucket(url: str) -> str:
+    return url.removeprefix("s3://").split("/")[0]
 
 
 DATA_BUCKET = os.environ.get("DATA_BUCKET", "data")
-ARTIFACT_BUCKET = _bucket("MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflowdatapossums")
-XCOM_BUCKET = _bucket("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom")
+ARTIFACTS_URL = _url("MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflowdatapossums")  # may have a prefix after the bucket
+XCOM_URL = _url("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom")  # may have one, too
+BUCKETS = [DATA_BUCKET, _bucket(ARTIFACTS_URL), _bucket(XCOM_URL)]
 FEATURES_FILE = "possum.csv"
 PREDICTIONS_FILE = "possum_tail_length.csv"
 
@@ -89,6 +94,7 @@ MODEL_DATASET = "model_trained"
 TASK_MINUTES = 15  # that a task may take
 TAGS = ["possums"]
 OWNER = "possum team"
+FAILURE_CALLBACKS: list[Any] = []  # called when a task has failed: Airflow notifiers, such as SlackWebhookNotifier
 
 # --- The plot ---
 

@@ -1,4 +1,4 @@
-"""Tells what can pass, and is worth a retry, from what can't."""
+"""Tells transient errors, which a retry may get past, from permanent ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError, NoCredentialsError, ParamValidation
 
 from include.errors import ConfigurationError, DataError
 
-PASSING = {408, 425, 429}  # HTTP statuses of the 4xx that ask to try again later
-PASSING_CODES = {  # S3's
-    "BucketAlreadyOwnedByYou",  # someone else was a moment faster
+TRANSIENT_STATUSES = {408, 425, 429}  # of the 4xx: they ask to try again later
+TRANSIENT_S3_CODES = {
+    "BucketAlreadyOwnedByYou",  # another task created it a moment ago
     "OperationAborted",
     "RequestTimeout",
     "SlowDown",
@@ -23,7 +23,7 @@ PASSING_CODES = {  # S3's
 PERMANENT = (
     DataError,
     ConfigurationError,
-    AirflowNotFoundException,  # a connection that isn't there
+    AirflowNotFoundException,  # a connection that does not exist
     NoCredentialsError,
     PartialCredentialsError,
     ParamValidationError,
@@ -31,33 +31,43 @@ PERMANENT = (
 
 
 def http_status(error: BaseException) -> int | None:
-    """The status of the HTTP answer behind an error of requests, botocore or MLflow, if there was one."""
+    """Return the HTTP status behind an error of requests, botocore or MLflow, if there is one."""
     if isinstance(error, ClientError):
         return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    if hasattr(error, "get_http_status_code"):  # MlflowException, named like this so that MLflow isn't imported here
+    if hasattr(error, "get_http_status_code"):  # an MlflowException; importing the class here would import MLflow
         return error.get_http_status_code()
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def may_pass(status: int) -> bool:
-    """Whether another try may get a better answer than this HTTP status."""
-    return status >= 500 or status in PASSING
+def is_transient_status(status: int) -> bool:
+    """Return whether another request may get a better answer than this HTTP status."""
+    return status >= 500 or status in TRANSIENT_STATUSES
 
 
 def is_permanent(error: BaseException) -> bool:
-    if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in PASSING_CODES:
+    """Return whether a retry would fail in the same way."""
+    if isinstance(error, PERMANENT):
+        return True
+    if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in TRANSIENT_S3_CODES:
         return False
     status = http_status(error)
-    return isinstance(error, PERMANENT) or (status is not None and status >= 400 and not may_pass(status))
+    return status is not None and status >= 400 and not is_transient_status(status)
 
 
 @contextlib.contextmanager
-def fail_for_good() -> Iterator[None]:
-    """Lets what can't get better fail the task without retries. Works as a decorator, too."""
+def permanent_errors_fail_without_retry() -> Iterator[None]:
+    """Turn a permanent error into the exception that makes Airflow fail the task without retry.
+
+    Raises:
+        AirflowFailException: for a permanent error, with its message. Transient errors pass through.
+    """
     try:
         yield
+    except AirflowFailException:
+        raise
+    except (DataError, ConfigurationError) as error:  # their messages explain it all; a traceback would add nothing
+        raise AirflowFailException(str(error)) from None
     except Exception as error:
-        if is_permanent(error) and not isinstance(error, AirflowFailException):
-            explained = isinstance(error, DataError | ConfigurationError)  # a traceback would say nothing more
-            raise AirflowFailException(str(error)) from None if explained else error
+        if is_permanent(error):
+            raise AirflowFailException(str(error)) from error
         raise

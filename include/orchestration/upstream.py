@@ -1,4 +1,4 @@
-"""What one DAG hands to the next: the output of exactly the run that triggered it."""
+"""The run that triggered me: what one DAG hands to the next."""
 
 from __future__ import annotations
 
@@ -8,88 +8,108 @@ from typing import Any
 
 from airflow.datasets import Dataset
 from airflow.models import DagRun, XCom
+from airflow.models.dataset import DatasetEvent
 from airflow.operators.python import get_current_context
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from astro.files import File
 
-from include import config
 from include.errors import ConfigurationError, DataError
-from include.orchestration.retries import fail_for_good
+from include.orchestration.datasets import FEATURES, MODEL
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Upstream:
-    """A run of another DAG, with what it said in the Dataset event (`extra`)."""
+class UpstreamRun:
+    """A run of another DAG, with what it put into the Dataset event (`extra`)."""
 
     dag_id: str
     run_id: str
     extra: dict[str, Any] = field(default_factory=dict)
 
     def output(self, task_id: str, key: str = "return_value") -> Any:
-        """What a task of the run has returned, or pushed as `key`."""
-        return XCom.get_one(dag_id=self.dag_id, task_id=task_id, run_id=self.run_id, key=key)
+        """Return what a task of the run returned, or pushed as `key`.
 
-    @fail_for_good()
+        Raises:
+            DataError: if it is no longer there.
+        """
+        value = XCom.get_one(dag_id=self.dag_id, task_id=task_id, run_id=self.run_id, key=key)
+        if value is None:
+            raise self._missing(task_id)
+        return value
+
     def frame_reference(self, task_id: str) -> File:
-        """The place in S3 of the DataFrame that a task of the run has returned. Nothing is read.
+        """Return the address in S3 of the DataFrame that a task of the run returned. Nothing is read.
 
         A task that returns it hands the DataFrame on without copying it.
+
+        Raises:
+            DataError: if it is no longer there.
+            ConfigurationError: if the XCom backend does not store DataFrames in S3.
         """
         with create_session() as session:
             xcom = XCom.get_many(
                 dag_ids=self.dag_id, task_ids=task_id, run_id=self.run_id, key="return_value", session=session
-            )
-            row = xcom.first()
-            value = row and row.value  # as the database has it, not as the backend loads it
-        if not value:
-            raise DataError(
-                f"{task_id} of {self.dag_id}, run {self.run_id}, has no result any more. Trigger {self.dag_id} again."
-            )
+            ).first()
+            value = xcom.value if xcom else None  # as stored: the backend would load the DataFrame
+        if value is None:
+            raise self._missing(task_id)
         if not isinstance(value, dict) or value.get("class") != "File":
-            raise ConfigurationError(f"The result of {task_id} isn't in S3. Take the XCom settings of .env_example.")
+            raise ConfigurationError(
+                f"The result of {task_id} is not in S3. Use the XCom settings of .env_example "
+                "(AIRFLOW__CORE__XCOM_BACKEND, AIRFLOW__ASTRO_SDK__XCOM_STORAGE_*)."
+            )
         return File.from_json(value)
 
-
-def features_run() -> Upstream:
-    """The run of feature_eng that the running task works for."""
-    return _upstream(config.FEATURES_DATASET, "feature_eng")
-
-
-def training_run() -> Upstream:
-    """The run of train that the running task works for."""
-    return _upstream(config.MODEL_DATASET, "train")
+    def _missing(self, task_id: str) -> DataError:
+        return DataError(
+            f"{task_id} of {self.dag_id}, run {self.run_id}, has no result any more. Trigger {self.dag_id} again."
+        )
 
 
-@fail_for_good()
-def _upstream(dataset: str, dag_id: str) -> Upstream:
-    """The run of `dag_id` whose `dataset` event triggered this run: the newest, where several events came together.
+def feature_eng_run() -> UpstreamRun:
+    """Return the run of feature_eng that the running task works for."""
+    return _upstream_run(FEATURES, "feature_eng")
 
-    A run started by hand works for the newest run of `dag_id` that had succeeded by then. DataError if there was none.
+
+def train_run() -> UpstreamRun:
+    """Return the run of train that the running task works for."""
+    return _upstream_run(MODEL, "train")
+
+
+def _upstream_run(dataset: Dataset, dag_id: str) -> UpstreamRun:
+    """Return the run of `dag_id` whose event triggered this run, or the newest successful one of a run by hand.
+
+    Raises:
+        DataError: if nothing triggered this run, and `dag_id` had no successful run before it.
     """
     context = get_current_context()
-    with create_session() as session:  # of its own: the context's lazy events fail in DAG.test and `airflow dags test`
+    with create_session() as session:  # the context's own events are lazy and fail in `dag.test()`
         run = session.query(DagRun).filter_by(dag_id=context["dag"].dag_id, run_id=context["run_id"]).one()
         events = [
             event
             for event in run.consumed_dataset_events
-            if event.dataset.uri == Dataset(dataset).uri and event.source_dag_id == dag_id  # Airflow normalises the URI
+            if event.dataset.uri == dataset.uri and event.source_dag_id == dag_id
         ]
         if events:
-            event = max(events, key=lambda event: event.timestamp)
-            log.info("Triggered by %s, run %s", dag_id, event.source_run_id)
-            if earlier := [str(each.source_run_id) for each in events if each is not event]:
-                log.info("These came before it, while an earlier run of this DAG was on: %s", ", ".join(earlier))
-            return Upstream(dag_id, str(event.source_run_id), event.extra or {})
+            return _newest(events, dag_id)
         succeeded = session.query(DagRun.run_id).filter(
             DagRun.dag_id == dag_id, DagRun.state == DagRunState.SUCCESS, DagRun.end_date <= run.logical_date
         )
         newest = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
-    if not isinstance(newest, str):
+    if newest is None:
         raise DataError(
             f"Nothing triggered this run, and {dag_id} had no successful run before it. Trigger {dag_id} first."
         )
-    log.info("Started by hand; taking the newest successful run of %s, %s", dag_id, newest)
-    return Upstream(dag_id, newest)
+    log.info("Started by hand; using the newest successful run of %s: %s", dag_id, newest)
+    return UpstreamRun(dag_id, newest)
+
+
+def _newest(events: list[DatasetEvent], dag_id: str) -> UpstreamRun:
+    """Several events arrive together if they occurred while an earlier run of this DAG was running."""
+    *earlier, newest = sorted(events, key=lambda event: event.timestamp)
+    log.info("Triggered by %s, run %s", dag_id, newest.source_run_id)
+    if earlier:
+        log.info("Skipped older events, of runs %s", ", ".join(str(event.source_run_id) for event in earlier))
+    return UpstreamRun(dag_id, str(newest.source_run_id), newest.extra or {})

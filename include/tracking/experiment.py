@@ -1,48 +1,54 @@
-"""Finds, restores and makes the MLflow experiment, through the provider's REST hook."""
+"""The MLflow experiment: find it, create it, restore it if it was deleted. Uses the provider's REST hook."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from include import config
-from include.orchestration.retries import fail_for_good
+from include.schema import Schema
 from include.tracking.client import MLflowClientHook
 
 log = logging.getLogger(__name__)
-DESCRIPTION = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW}. Each pass through the pipeline leaves three \
-runs with the same tag `pipeline_run`: **Scaler** (the features), **{config.MODEL_NAME}** (the model, evaluated and \
-fitted) and **Predictions** (how far off it was). To see them together, group by `pipeline_run`."""
 
 
-@fail_for_good()
-def find(name: str) -> list[dict[str, Any]]:
-    """The experiment of this name as MLflow describes it, a deleted one too; an empty list if there is none."""
-    hook = MLflowClientHook("GET", mlflow_conn_id=config.MLFLOW_CONNECTION)
-    answer = hook.call("experiments/get-by-name", absent_is_none=True, experiment_name=name)
+def find(name: str, mlflow_conn_id: str) -> list[dict[str, Any]]:
+    """Return the experiments of this name, deleted ones too, as MLflow describes them: one or none."""
+    hook = MLflowClientHook("GET", mlflow_conn_id=mlflow_conn_id)
+    answer = hook.call("experiments/get-by-name", none_for="RESOURCE_DOES_NOT_EXIST", experiment_name=name)
     return [answer["experiment"]] if answer else []
 
 
-@fail_for_good()
-def create(name: str) -> None:
-    """Makes the experiment, with its artifacts in our bucket, unless it has come up in the meantime."""
-    if not find(name):
-        hook = MLflowClientHook("POST", mlflow_conn_id=config.MLFLOW_CONNECTION)
-        hook.call(
-            "experiments/create",
-            name=name,
-            artifact_location=f"s3://{config.ARTIFACT_BUCKET}",
-            tags=[{"key": "mlflow.note.content", "value": DESCRIPTION}],
-        )
-        log.info("Created experiment %s with its artifacts in s3://%s", name, config.ARTIFACT_BUCKET)
+def create(name: str, artifact_location: str, description: str, mlflow_conn_id: str) -> None:
+    """Create the experiment with its artifacts below `artifact_location`. One that exists is left as it is."""
+    hook = MLflowClientHook("POST", mlflow_conn_id=mlflow_conn_id)
+    created = hook.call(
+        "experiments/create",
+        none_for="RESOURCE_ALREADY_EXISTS",
+        name=name,
+        artifact_location=artifact_location,
+        tags=[{"key": "mlflow.note.content", "value": description}],
+    )
+    if created:
+        log.info("Created experiment %s with its artifacts in %s", name, artifact_location)
+    else:
+        log.info("Experiment %s exists", name)
 
 
-@fail_for_good()
-def active_id(name: str) -> str:
-    """The experiment's id. If someone deleted the experiment in the MLflow UI, it is restored."""
-    (experiment,) = find(name)
+def active_id(name: str, mlflow_conn_id: str) -> str:
+    """Return the experiment's id. An experiment that was deleted in the MLflow UI is restored."""
+    (experiment,) = find(name, mlflow_conn_id)
+    experiment_id: str = experiment["experiment_id"]
     if experiment["lifecycle_stage"] != "active":
-        hook = MLflowClientHook("POST", mlflow_conn_id=config.MLFLOW_CONNECTION)
-        hook.call("experiments/restore", experiment_id=experiment["experiment_id"])
+        hook = MLflowClientHook("POST", mlflow_conn_id=mlflow_conn_id)
+        hook.call("experiments/restore", experiment_id=experiment_id)
         log.info("Restored experiment %s, which had been deleted", name)
-    return experiment["experiment_id"]
+    return experiment_id
+
+
+def description(schema: Schema, model_name: str) -> str:
+    """Return what the MLflow UI says about the experiment, in Markdown."""
+    return (
+        f"Predicts the {schema.target_label} of one {schema.row}. Each pipeline run leaves three runs with the same "
+        f"tag `pipeline_run`: **Scaler** (the features), **{model_name}** (the model, evaluated and fitted) and "
+        "**Predictions** (its errors and the drift). To see them together, group by `pipeline_run`."
+    )

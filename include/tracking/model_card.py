@@ -1,44 +1,71 @@
-"""A model version's description: what someone should know who finds it in the registry."""
+"""The descriptions of the registered model and of its versions: what someone should know who finds them in MLflow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import shorten
 
-from include import config
+from include.schema import Schema
 
-REGISTERED_MODEL_CARD = f"""Predicts the {config.TARGET_LABEL} of one {config.ROW} in {config.TARGET_UNIT}. Load the \
-version with the alias `champion`; the tag `promotion` of each version says why it became champion or didn't."""
-ROOM = 2_000  # characters for the features: MLflow's database takes 5,000 in all
+FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
 
 
-def model_card(run_name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
-    """Writes the card in Markdown from what the training run has logged."""
-    unit, row = config.TARGET_UNIT, config.ROW
-    errors = [
-        f"- {name} {metrics[f'cv_{key}']:.2f} ± {metrics[f'cv_{key}_std']:.2f}{unit_of_it}"
-        f" (always saying the mean: {metrics[f'baseline_{key}']:.2f}{unit_of_it})"
-        for key, name, unit_of_it in (("rmse", "RMSE", f" {unit}"), ("mae", "MAE", f" {unit}"), ("r2", "R²", ""))
-    ]
-    left_out = f" ({params['rows_left_out']} more have gaps and are left out)" if int(params["rows_left_out"]) else ""
-    features = shorten(params["features"], ROOM, placeholder=" …")
+def registered_model_card(schema: Schema) -> str:
+    """Return the description of the registered model in Markdown."""
+    return (
+        f"Predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}. Load the version with the "
+        "alias `champion`; the tag `promotion` of each version says why it became champion or did not."
+    )
+
+
+def model_card(
+    run_name: str,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    schema: Schema,
+    intended_use: str,
+    limits: str,
+) -> str:
+    """Return the description of a version in Markdown, from what the feature run and the training run logged.
+
+    Args:
+        run_name: The name of the training run.
+        params: The params of the feature run.
+        metrics: The metrics of the training run.
+        tags: The tags of the training run.
+        schema: What the rows look like.
+        intended_use: One sentence on what the model is for.
+        limits: One sentence on where it does not apply.
+    """
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
+    left_out = ""
+    if int(params["rows_left_out"]):
+        left_out = f" ({params['rows_left_out']} more have gaps and are left out)"
+    features = shorten(params["features"], FEATURE_CHARACTERS, placeholder=" …")
     return "\n".join(
         [
-            f"**{run_name}** predicts the {config.TARGET_LABEL} of one {row} in {unit}.",
+            f"**{run_name}** predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}.",
             f"It is a `{tags['model_class']}`{chosen}.",
             "",
-            f"**Data:** {params['rows']} {row}s without gaps from {params['data_file']}{left_out}. "
+            f"**Data:** {params['rows']} {schema.row}s without gaps from {params['data_file']}{left_out}. "
             f"**Features:** {features}; scaled by the transformer in the tag `transformer`.",
             "",
-            f"**On {row}s it has not seen:**",
+            f"**On {schema.row}s it has not seen:**",
             "",
-            *errors,
+            _error("RMSE", "rmse", metrics, f" {schema.target_unit}"),
+            _error("MAE", "mae", metrics, f" {schema.target_unit}"),
+            _error("R²", "r2", metrics, ""),
             "",
             f"{tags['evaluation']}; ± is the standard deviation over the folds.",
             "",
-            f"**Intended use:** {config.INTENDED_USE}",
+            f"**Intended use:** {intended_use}",
             "",
-            f"**Limits:** {config.LIMITS}",
+            f"**Limits:** {limits}",
         ]
     )
+
+
+def _error(name: str, metric: str, metrics: Mapping[str, float], unit: str) -> str:
+    value, spread, baseline = (metrics[key] for key in (f"cv_{metric}", f"cv_{metric}_std", f"baseline_{metric}"))
+    return f"- {name} {value:.2f} ± {spread:.2f}{unit} (always predicting the mean: {baseline:.2f}{unit})"

@@ -1,230 +1,134 @@
-"""The three runs that one pass through the pipeline leaves in MLflow: features, training, predictions."""
+"""What the three MLflow runs of a pipeline run have in common: lineage, start, inputs and artifacts.
+
+A task that runs again leaves no second MLflow run: one that an earlier attempt finished with the same inputs, code and
+package versions is used again, and what an attempt left unfinished is deleted.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
-import shutil
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterator
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import mlflow
-import mlflow.sklearn
-import numpy as np
 import pandas as pd
 from airflow.operators.python import get_current_context
-from sklearn.pipeline import Pipeline
-
-from include import config
-from include.modeling import drift, evaluation, plots
-from include.modeling.features import scaling
-from include.modeling.models import coefficients, make_model
-from include.orchestration import upstream as handover
-from include.schema import Categorical
-from include.tracking.lineage import (
-    artifacts,
-    described,
-    digest,
-    finished_run,
-    in_mlflow,
-    lineage_tags,
-    log_data,
-    log_sklearn,
-    metric_name,
-    model_version,
-)
+from mlflow import MlflowClient
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.pandas_dataset import PandasDataset
+from mlflow.models import infer_signature
+from mlflow.types import Schema
+from mlflow.utils.git_utils import get_git_commit
 
 log = logging.getLogger(__name__)
-MODEL, TRANSFORMER = "model", "transformer"  # the names of the logged models
-OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
-REFERENCE = "reference/features.parquet"  # features that the model was trained on, to compare later ones with
-REFERENCE_ROWS = 10_000
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("scikit-learn", "pandas", "numpy", "scipy", "mlflow", "apache-airflow")
+SAME = ("inputs", "code_digest", "versions")  # tags: where they are equal, the result is
+SCHEMA_ROWS = 1_000
 
 
-@in_mlflow
-def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline, left_out: int) -> str:
-    """Logs the fitted transformer, the means and scales it has learnt, its data (`rows`) and how many rows of the file
-    were left out. Returns the run's id.
+def lineage(pipeline_run: str, frame: pd.DataFrame, *inputs: object) -> dict[str, str]:
+    """Return the tags that say where a run comes from.
+
+    Args:
+        pipeline_run: The run of feature_eng that this run through the three DAGs began with.
+        frame: The data that the result depends on.
+        inputs: Whatever else it depends on, except code and package versions.
     """
-    context = get_current_context()
-    lineage = lineage_tags(context["run_id"], digest(rows))
-    if earlier := finished_run(experiment_id, lineage):
-        return earlier.info.run_id
-    raw = rows.drop(columns=config.TARGET)
-    labels = [name for name in raw.columns if isinstance(config.COLUMNS[name], Categorical)]
-    learnt = scaling(transformer)
+    instance = get_current_context()["ti"]
+    attempt_of = hashlib.sha256(repr((instance.dag_id, instance.run_id, instance.task_id)).encode()).hexdigest()[:32]
+    return code_tags() | {
+        "mlflow.source.name": f"dags/{instance.dag_id}.py",
+        "mlflow.source.type": "JOB",
+        "pipeline_run": pipeline_run,
+        "airflow_dag_id": instance.dag_id,
+        "airflow_run_id": instance.run_id,
+        "airflow_task_id": instance.task_id,
+        "attempt_of": attempt_of,
+        "inputs": digest(frame, *inputs),
+    }
+
+
+def code_tags() -> dict[str, str]:
+    """Return the versions of what computes: the project's files, its commit if there is one, Python and packages."""
+    files = [*ROOT.glob("dags/*.py"), *ROOT.glob("include/**/*.py")]
+    code = [file.read_bytes() for file in sorted(files) if "local_stack" not in file.parts]
+    packages = [f"{name} {version(name)}" for name in PACKAGES]
+    tags = {
+        "code_digest": hashlib.sha256(b"".join(code)).hexdigest()[:12],
+        "versions": ", ".join([f"python {platform.python_version()}", *packages]),
+    }
+    if commit := get_git_commit(str(ROOT)):
+        tags["mlflow.source.git.commit"] = commit
+    return tags
+
+
+def digest(frame: pd.DataFrame, *others: object) -> str:
+    """Return a fingerprint of all values of a DataFrame, its index and columns, and of the other objects."""
+    values = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    values.update(repr((list(frame.columns), others)).encode())
+    return values.hexdigest()[:32]
+
+
+def find_finished(experiment_id: str, lineage: dict[str, str]) -> str | None:
+    """Return the run that an earlier attempt of this task finished with the same lineage; delete unfinished ones."""
+    client = MlflowClient()
+    for run in client.search_runs([experiment_id], f"tags.attempt_of = '{lineage['attempt_of']}'"):
+        if run.info.status != "FINISHED":
+            log.info("Deleting run %s, which an earlier attempt left unfinished", run.info.run_id)
+            client.delete_run(run.info.run_id)
+        elif all(run.data.tags.get(tag) == lineage[tag] for tag in SAME):
+            log.info("Using run %s of an earlier attempt: same inputs, code and versions", run.info.run_id)
+            link_task(experiment_id, run.info.run_id)
+            return run.info.run_id
+    return None
+
+
+@contextlib.contextmanager
+def start(experiment_id: str, name: str, tags: dict[str, str], description: str) -> Iterator[str]:
+    """Start a run for the block and yield its id. An error in the block leaves it FAILED."""
+    together = f'tags.pipeline_run = "{tags["pipeline_run"]}"'
     with mlflow.start_run(
         experiment_id=experiment_id,
-        run_name="Scaler",
-        tags=lineage,
-        description=described(
-            "Turns rows into features: labels one-hot encoded, all scaled to mean 0 and standard deviation 1. "
-            "The metrics `mean_*` and `scale_*` (standard deviation) are those of the features before.",
-            lineage,
-        ),
+        run_name=name,
+        tags=tags,
+        description=f"{description}\n\nThe other runs of the same pipeline run: search for `{together}`",
     ) as run:
-        data_file = context["params"]["data_file"]
-        log_data(rows, f"include/{data_file}", "complete rows", "feature engineering")
-        mlflow.log_params(
-            {
-                "data_file": data_file,
-                "categorical_columns": ", ".join(labels),
-                "numeric_columns": ", ".join(raw.columns.drop(labels)),
-                "features": ", ".join(learnt.index),
-                "target": config.TARGET,
-                "rows": len(rows),
-                "rows_left_out": left_out,
-            }
-        )
-        log_sklearn(transformer, TRANSFORMER, raw.head())
-        mlflow.log_metrics(
-            {
-                f"{quantity}_{metric_name(feature)}": value
-                for quantity, values in learnt.items()
-                for feature, value in values.items()
-            }
-        )
-        with artifacts() as folder:
-            learnt.to_csv(folder / "scaling.csv")
-    return run.info.run_id
+        yield run.info.run_id
+    link_task(experiment_id, run.info.run_id)
 
 
-@in_mlflow
-def track_training(
-    experiment_id: str,
-    data: pd.DataFrame,
-    target_column: str,
-    model_class: str,
-    hyper_parameters: Mapping[str, Any],
-    run_name: str,
-) -> str:
-    """Evaluates a model by cross-validation, fits it to all rows of `data`, and logs both. Returns the run's id."""
-    model = make_model(model_class, hyper_parameters)
-    origin = handover.features_run()
-    lineage = lineage_tags(origin.run_id, digest(data, target_column, model_class, dict(hyper_parameters)))
-    if earlier := finished_run(experiment_id, lineage):
-        return earlier.info.run_id
-    features, target = data.drop(columns=target_column), data[target_column]
-    judged, mean = evaluation.cross_validate(model, features, target), evaluation.baseline(features, target)
-    scores = judged.metrics("cv") | mean.metrics("baseline")
-    log.info("%s: %s", judged.plan, ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
-    with mlflow.start_run(
-        experiment_id=experiment_id,
-        run_name=run_name,
-        tags=lineage
-        | {
-            "model_class": model_class,
-            "features_run": origin.output("build_features", key="mlflow_run_id"),
-            "dataset_event": f"{config.FEATURES_DATASET} by feature_eng, run {origin.run_id}",
-            "evaluation": str(judged.plan),
-        },
-        description=described(
-            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}. What counts are the "
-            f"metrics `cv_*`, on {config.ROW}s that it has not seen, beside `baseline_*`, for always saying the mean; "
-            f"`*_std` is their spread over the folds. `training_*` flatters: it has seen these {config.ROW}s.",
-            lineage,
-        ),
-    ) as run:
-        log_data(data, origin.frame_reference("build_features").path, "features", "training", target_column)
-        mlflow.sklearn.autolog(log_models=False, log_datasets=False)
-        try:
-            model.fit(features, target)
-        finally:
-            mlflow.sklearn.autolog(disable=True)
-        model_id = log_sklearn(model, MODEL, features.head())
-        mlflow.log_metrics(scores, model_id=model_id)
-        alpha = getattr(model, "alpha_", None)
-        if alpha is not None and np.ndim(alpha) == 0:  # a GaussianProcessRegressor's is something else, per row
-            mlflow.log_metric("alpha", float(alpha))
-        with artifacts() as folder:
-            for file in (OUT_OF_FOLD_PLOT, REFERENCE):
-                (folder / file).parent.mkdir()
-            judged.predictions.to_csv(folder / "out_of_fold_predictions.csv")
-            plots.out_of_fold(judged).savefig(folder / OUT_OF_FOLD_PLOT)
-            if (weights := coefficients(model, features.columns)) is not None:
-                weights.to_csv(folder / "coefficients.csv")
-                plots.coefficients(weights).savefig(folder / "plots" / "coefficients.png")
-            sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=config.SEED)
-            sample.to_parquet(folder / REFERENCE)
-    return run.info.run_id
+def link_task(experiment_id: str, run_id: str) -> None:
+    """Let the task's button "MLflow run" lead to this run."""
+    log.info("Tracked in MLflow: run %s", run_id)
+    instance = get_current_context()["ti"]
+    instance.xcom_push("mlflow_run_id", run_id)
+    instance.xcom_push("mlflow_run_page", f"experiments/{experiment_id}/runs/{run_id}")
 
 
-@in_mlflow
-def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataFrame) -> str:
-    """Logs what predicted, how far off it was, and how the features compare with those it was trained on.
+class _FrameDataset(PandasDataset):
+    """Infers the schema from the first rows: MLflow would look at every value, and all rows have the same types."""
 
-    `run_id` is the training run, `predictions` has the columns `true` and `predicted`. Returns the new run's id.
-    """
-    client = mlflow.MlflowClient()
-    trained = client.get_run(run_id)
-    version = model_version(run_id)
-    model = f"{version.name}, version {version.version}"
-    predictions = predictions.set_index(predictions.columns[0])
-    lineage = lineage_tags(trained.data.tags["pipeline_run"], digest(predictions, model))
-    if earlier := finished_run(trained.info.experiment_id, lineage):
-        return earlier.info.run_id
+    @cached_property
+    def schema(self) -> Schema | None:
+        return infer_signature(self.df.head(SCHEMA_ROWS)).inputs
+
+
+def log_frame(frame: pd.DataFrame, source: str, name: str, context: str, target: str, digest: str) -> None:
+    """Log a DataFrame as an input of the active run: its source, columns, number of rows and digest, not its values."""
+    data = _FrameDataset(frame, resolve_dataset_source(source), targets=target, name=name, digest=digest[:8])
+    mlflow.log_input(data, context=context)
+
+
+@contextlib.contextmanager
+def artifacts() -> Iterator[Path]:
+    """Yield a folder whose files become artifacts of the active run, all at once."""
     with TemporaryDirectory() as folder:
-        reference = pd.read_parquet(client.download_artifacts(run_id, REFERENCE, folder))
-    compared = drift.compare(reference, features)
-    if (moved := compared.index[compared["drifted"]]).size:
-        log.warning("Distributed differently from the training data: %s", ", ".join(moved))
-    else:
-        log.info("None of %d features is distributed differently from the training data", len(compared))
-    found = evaluation.errors(predictions["true"], predictions["predicted"])
-    aliases = ", ".join(version.aliases) or "none"
-    log.info(
-        "Predicted with %s (alias %s), run %s; RMSE %.3f %s on the rows that it was trained on",
-        *(model, aliases, run_id, found["rmse"], config.TARGET_UNIT),
-    )
-    with mlflow.start_run(
-        experiment_id=trained.info.experiment_id,
-        run_name="Predictions",
-        tags=lineage
-        | {
-            "model_name": version.name,
-            "model_version": version.version,
-            "model_aliases": aliases,
-            "training_run": run_id,
-        },
-        description=described(
-            f"Predictions by {model}, for {config.ROW}s that were in its training data: `in_sample_*` flatters. "
-            f"{len(moved)} of {len(compared)} features have drifted from the training data.",
-            lineage,
-        ),
-    ) as run:
-        mlflow.log_metrics({f"in_sample_{name}": value for name, value in found.items()})
-        mlflow.log_metrics(
-            {"drifted_features": int(compared["drifted"].sum()), "drift_max": compared["statistic"].max()}
-        )
-        with artifacts() as folder:
-            compared.to_csv(folder / "drift.csv")
-    return run.info.run_id
-
-
-@in_mlflow
-def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
-    """Draws the predictions, for the run of the model and for `include/plots/`, and puts the honest plot beside it.
-
-    A folder that can't be written is no reason to fail: what counts is in MLflow.
-    """
-    client = mlflow.MlflowClient()
-    version = model_version(run_id)
-    figure = plots.predictions(
-        predictions.set_index(predictions.columns[0]), f"{version.name}, version {version.version}"
-    )
-    with TemporaryDirectory() as folder:
-        figure.savefig(drawn := Path(folder, config.PLOT_FILE))
-        client.log_artifact(run_id, str(drawn), "plots")
-        honest = client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, folder)
-        try:
-            config.PLOTS.mkdir(parents=True, exist_ok=True)
-            for plot in (drawn, Path(honest)):
-                shutil.copy(plot, partial := config.PLOTS / f".{Path(folder).name}-{plot.name}")
-                partial.replace(config.PLOTS / plot.name)
-            log.info("Drew %s", config.PLOTS / config.PLOT_FILE)
-        except OSError as error:  # no right to write there, read-only, full
-            log.warning(
-                "The plot is in MLflow only, since %s. To have it on disk, too: chmod a+rwx include/plots", error
-            )
-    return run_id
+        yield Path(folder)
+        mlflow.log_artifacts(folder)

@@ -1,0 +1,60 @@
+"""What the three DAGs have in common: their defaults, and the params on their trigger forms."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.models import Param
+
+from include import config
+
+DAG_IDS = ("feature_eng", "train", "predict")
+
+# Retries get past an outage of a minute or two; permanent errors fail at once (include/orchestration/retries.py).
+TASK_DEFAULTS: dict[str, Any] = {
+    "owner": config.OWNER,
+    "retries": 4,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=1),
+    "execution_timeout": timedelta(minutes=config.TASK_MINUTES),
+    "on_failure_callback": config.FAILURE_CALLBACKS,
+}
+DAG_DEFAULTS: dict[str, Any] = {
+    "start_date": datetime(2023, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
+    "catchup": False,
+    "max_active_runs": 1,  # runs write to the same names in S3 and in the registry: one after the other
+    "is_paused_upon_creation": False,
+    "tags": config.TAGS,
+    "default_args": TASK_DEFAULTS,
+}
+
+
+def documented(documentation: str) -> str:
+    """Return a DAG's documentation with the values of `include/config.py` in place of their {NAMES}."""
+    return documentation.format_map(vars(config))
+
+
+def hyper_parameters() -> Param:
+    """Return the param `hyper_parameters`: a JSON object that follows HYPER_PARAMETER_RULES."""
+    meanings = [f"{name}: {rule['description']}" for name, rule in config.HYPER_PARAMETER_RULES.items()]
+    return Param(
+        config.HYPER_PARAMETERS,
+        type="object",
+        properties=config.HYPER_PARAMETER_RULES,
+        title="Hyperparameters",
+        description=". ".join([f"The arguments of {config.MODEL_CLASS}, as JSON", *meanings]) + ".",
+    )
+
+
+def data_file() -> Param:
+    """Return the param `data_file`: the name of a CSV file in `include/`."""
+    return Param(
+        config.DATA_FILE,
+        type="string",
+        pattern=r"^[\w][\w .-]*\.csv$(?!\n)",
+        examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
+        title="Data file",
+        description="The name of a CSV file in include/, with the columns that include/config.py names.",
+    )

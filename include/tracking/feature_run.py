@@ -1,0 +1,52 @@
+"""The MLflow run `Scaler`: the data, and the transformer that turns it into features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mlflow
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from include.modeling.features import scaling
+from include.schema import Schema
+from include.tracking import runs
+from include.tracking.logged_models import log_model
+
+NAME, TRANSFORMER = "Scaler", "transformer"
+
+
+@contextmanager
+def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
+    """Start the run and yield its id."""
+    description = (
+        "Turns rows into features: labels one-hot encoded, everything scaled to mean 0 and standard deviation 1. "
+        "`scaling.csv` has each feature's mean and standard deviation before scaling."
+    )
+    with runs.start(experiment_id, NAME, lineage, description) as run_id:
+        yield run_id
+
+
+def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, digest: str) -> None:
+    """Log the complete rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
+    runs.log_frame(rows, f"include/{data_file}", "complete rows", "feature engineering", schema.target, digest)
+    mlflow.log_params(
+        {
+            "data_file": data_file,
+            "categorical_columns": ", ".join(schema.categorical),
+            "numeric_columns": ", ".join(schema.numeric),
+            "target": schema.target,
+            "rows": len(rows),
+            "rows_left_out": left_out,
+        }
+    )
+
+
+def log_transformer(transformer: Pipeline, example: pd.DataFrame) -> None:
+    """Log the fitted transformer with the means and scales that it learned. `example` has some raw rows."""
+    log_model(transformer, TRANSFORMER, example)
+    learned = scaling(transformer)
+    mlflow.log_param("features", ", ".join(learned.index))
+    with runs.artifacts() as folder:
+        learned.to_csv(folder / "scaling.csv")

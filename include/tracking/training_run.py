@@ -1,0 +1,115 @@
+"""The MLflow run of the model: fitted under autolog, evaluated, with its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import mlflow
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from sklearn.base import RegressorMixin
+
+from include.modeling import plots
+from include.modeling.evaluation import Evaluation
+from include.modeling.models import coefficients
+from include.orchestration.datasets import FEATURES
+from include.orchestration.upstream import UpstreamRun
+from include.schema import Schema
+from include.tracking import runs
+from include.tracking.logged_models import log_model
+
+MODEL = "model"
+OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
+REFERENCE = "reference/features.parquet"  # a sample of the features, to compare later ones with
+REFERENCE_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished training run, as later tasks need it."""
+
+    run_id: str
+    experiment_id: str
+    pipeline_run: str
+
+
+def get(run_id: str) -> TrainingRun:
+    """Return a training run from MLflow."""
+    run = MlflowClient().get_run(run_id)
+    return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
+
+
+def source_tags(source: UpstreamRun, model_class: str) -> dict[str, str]:
+    """Return the tags that lead from the model to its class and to the features it was trained on."""
+    return {
+        "model_class": model_class,
+        "features_run": source.output("build_features", key="mlflow_run_id"),
+        "dataset_event": f"{FEATURES.uri} by {source.dag_id}, run {source.run_id}",
+    }
+
+
+@contextmanager
+def start(experiment_id: str, name: str, tags: dict[str, str], evaluation: Evaluation, schema: Schema) -> Iterator[str]:
+    """Start the run and yield its id."""
+    description = (
+        f"Predicts the {schema.target_label} ({schema.target_unit}). Evaluated by {evaluation.plan}. The metrics that "
+        f"count are `cv_*`, on {schema.row}s that the model has not seen, compared with `baseline_*`, for always "
+        "predicting the mean; `*_std` is their standard deviation over the folds. `training_*` is optimistic "
+        f"(in-sample): the model has seen these {schema.row}s."
+    )
+    with runs.start(experiment_id, name, tags | {"evaluation": str(evaluation.plan)}, description) as run_id:
+        yield run_id
+
+
+def log_features(feature_df: pd.DataFrame, source: UpstreamRun, target_column: str, digest: str) -> None:
+    """Log the features as the run's input, with their place in S3."""
+    path = source.frame_reference("build_features").path
+    runs.log_frame(feature_df, path, "features", "training", target_column, digest)
+
+
+def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.Series) -> None:
+    """Fit the model to all rows; MLflow logs its hyperparameters and its metrics on the training data."""
+    mlflow.sklearn.autolog(log_models=False, log_datasets=False)
+    try:
+        model.fit(features, target)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    alpha = getattr(model, "alpha_", None)
+    if alpha is not None and np.ndim(alpha) == 0:  # some models have one per row
+        mlflow.log_metric("alpha", float(alpha))
+
+
+def log_fitted_model(model: RegressorMixin, features: pd.DataFrame, schema: Schema, seed: int) -> str:
+    """Log the fitted model, its coefficients if it has some, and a sample of its features. Return the model's id."""
+    model_id = log_model(model, MODEL, features.head())
+    weights = coefficients(model, features.columns)
+    sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=seed)
+    with runs.artifacts() as folder:
+        (folder / REFERENCE).parent.mkdir()
+        sample.to_parquet(folder / REFERENCE)
+        if weights is not None:
+            (folder / "plots").mkdir()
+            weights.to_csv(folder / "coefficients.csv")
+            plots.coefficients(weights, schema).savefig(folder / "plots" / "coefficients.png")
+    return model_id
+
+
+def log_evaluation(evaluation: Evaluation, baseline: Evaluation, model_id: str, schema: Schema) -> None:
+    """Log the cross-validated errors, the baseline's, and the out-of-fold predictions with their plot."""
+    mlflow.log_metrics(evaluation.metrics("cv") | baseline.metrics("baseline"), model_id=model_id)
+    with runs.artifacts() as folder:
+        (folder / OUT_OF_FOLD_PLOT).parent.mkdir()
+        evaluation.predictions.to_csv(folder / "out_of_fold_predictions.csv")
+        plots.out_of_fold(evaluation, schema).savefig(folder / OUT_OF_FOLD_PLOT)
+
+
+def reference_features(run_id: str) -> pd.DataFrame:
+    """Return the sample of the features that the model of this run was trained on."""
+    with TemporaryDirectory() as folder:
+        return pd.read_parquet(Path(MlflowClient().download_artifacts(run_id, REFERENCE, folder)))
