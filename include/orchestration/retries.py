@@ -55,7 +55,7 @@ def is_permanent(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def permanent_errors_fail_without_retry() -> Iterator[None]:
+def retry_policy() -> Iterator[None]:
     """Turn a permanent error into the exception that makes Airflow fail the task without retry.
 
     Raises:

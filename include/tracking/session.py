@@ -15,7 +15,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from include import config
 from include.errors import ConfigurationError
-from include.orchestration.retries import permanent_errors_fail_without_retry
+from include.orchestration.retries import retry_policy
 from include.tracking.client import MLflowClientHook
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ def task_boundary(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def task(*args: P.args, **kwargs: P.kwargs) -> R:
-        with permanent_errors_fail_without_retry():
+        with retry_policy():
             return function(*args, **kwargs)
 
     task.__annotations__ = {}  # Airflow would evaluate them here, where pandas is not imported

@@ -37,7 +37,7 @@ def test_it_works_for_the_newest_successful_run(run_part, passes, trained, caplo
         run = run_part("train", "train_model")
 
     newest = passes[-1]["feature_eng"].run_id
-    assert f"Started by hand; taking the newest successful run of feature_eng, {newest}" in caplog.text
+    assert f"Started by hand; using the newest successful run of feature_eng: {newest}" in caplog.text
     assert trained(run).data.tags["pipeline_run"] == newest
 
 

@@ -83,7 +83,7 @@ def test_of_two_events_at_once_the_newer_counts(passes, triggered, run_again, ca
     with caplog.at_level(logging.INFO):
         run_again(run, "fetch_model_run_id")
 
-    assert f"These came before it, while an earlier run of this DAG was on: {older.run_id}" in caplog.text
+    assert f"Skipped older events, of runs {older.run_id}" in caplog.text
     assert returned(run, "fetch_model_run_id") == returned(newer, "train_model")["run_id"]
 
 

@@ -26,7 +26,7 @@ def moved(passes, client, as_outsider, tmp_path):
 def test_features_that_have_drifted(moved, run_part, client, caplog):
     run = run_part("predict", "compare_with_training")
 
-    assert f"Distributed differently from the training data: {moved}" in caplog.text
+    assert f"Features that have drifted from the training data: {moved}" in caplog.text
     tracked = run.get_task_instance("compare_with_training").xcom_pull("compare_with_training", key="mlflow_run_id")
     assert client.get_run(tracked).data.metrics["drifted_features"] == 1
 
@@ -37,4 +37,4 @@ def test_a_folder_for_plots_that_cannot_be_written(passes, run_again, tmp_path, 
 
     run_again(passes[-1]["predict"], "plot_predictions")
 
-    assert "The plot is in MLflow only" in caplog.text
+    assert "The plots are in MLflow only" in caplog.text

@@ -15,6 +15,7 @@ import pytest
 import sklearn
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
+from include.tracking.lineage import digest
 from matplotlib import image
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
@@ -24,7 +25,6 @@ from sklearn.preprocessing import StandardScaler
 from sqlalchemy import func
 
 from include import config
-from include.tracking.lineage import digest
 
 MODEL = "Reg_RidgeCV_possums"
 POSSUMS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")

@@ -1,4 +1,4 @@
-"""What is worth a retry, told from errors as the libraries really raise them."""
+"""Transient and permanent errors, as the libraries really raise them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from botocore.exceptions import NoCredentialsError
 from mlflow.exceptions import MlflowException
 
 from include.errors import ConfigurationError, DataError
-from include.orchestration.retries import fail_for_good, http_status, is_permanent
+from include.orchestration.retries import http_status, is_permanent, retry_policy
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_errors_of_s3(status, code, permanent, server):
     assert is_permanent(error.value) == permanent
 
 
-def test_an_s3_that_is_away_may_come_back():
+def test_an_s3_store_that_is_down_is_transient():
     with pytest.raises(Exception, match="Could not connect") as error:
         s3("http://127.0.0.1:9").create_bucket(Bucket="data")
 
     assert not is_permanent(error.value)
 
 
-def test_a_bucket_name_that_s3_refuses():
+def test_an_invalid_bucket_name_is_permanent():
     with pytest.raises(Exception, match="Invalid bucket name") as error:
         s3("http://127.0.0.1:9").create_bucket(Bucket="no bucket!")
 
@@ -107,7 +107,7 @@ def test_errors_of_mlflow(status, code, permanent, server, monkeypatch):
     assert is_permanent(error.value) == permanent
 
 
-def test_an_mlflow_that_is_away_may_come_back(monkeypatch):
+def test_an_mlflow_that_is_down_is_transient(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     with pytest.raises(MlflowException) as error:
@@ -134,31 +134,31 @@ def test_other_errors(error, permanent):
     assert is_permanent(error) == permanent
 
 
-def test_what_cannot_pass_fails_for_good():
-    with pytest.raises(AirflowFailException, match="which file") as error, fail_for_good():
+def test_a_permanent_error_fails_without_retry():
+    with pytest.raises(AirflowFailException, match="which file") as error, retry_policy():
         raise DataError("which file")
 
     assert error.value.__suppress_context__  # the message says it all
 
 
-def test_what_failed_for_good_without_our_words_keeps_its_traceback():
+def test_an_error_of_a_library_keeps_its_traceback():
     refused = NoCredentialsError()
-    with pytest.raises(AirflowFailException) as error, fail_for_good():
+    with pytest.raises(AirflowFailException) as error, retry_policy():
         raise refused
 
     assert error.value.__cause__ is refused
 
 
 @pytest.mark.parametrize("error", [OSError("a"), AirflowSkipException("a"), AirflowFailException("a")], ids=repr)
-def test_everything_else_stays_as_it_is(error):
-    with pytest.raises(type(error)) as raised, fail_for_good():
+def test_other_errors_pass_through(error):
+    with pytest.raises(type(error)) as raised, retry_policy():
         raise error
 
     assert raised.value is error
 
 
-def test_a_function_that_fails_for_good():
-    @fail_for_good()
+def test_the_policy_decorates_a_function():
+    @retry_policy()
     def read(name):
         if not name:
             raise DataError("no name")

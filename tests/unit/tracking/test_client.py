@@ -1,4 +1,4 @@
-"""The hook against a web server that answers as MLflow does, or as it shouldn't."""
+"""The hook against a web server that answers as MLflow does, or as it should not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from web_server import Server
 
 from include.errors import ConfigurationError
 from include.orchestration.retries import is_permanent
-from include.tracking import client as mlflow_client
+from include.tracking import client
 from include.tracking.client import MLflowClientHook
 
 
@@ -28,39 +28,39 @@ def problem(code: str, message: str = "as MLflow says it") -> str:
     return json.dumps({"error_code": code, "message": message})
 
 
-def test_an_answer(hook, server):
+def test_call_returns_the_answer(hook, server):
     server.answer = 200, '{"experiment": {"name": "a"}}'
 
     assert hook.call("experiments/get-by-name", experiment_name="a & b") == {"experiment": {"name": "a"}}
     assert server.requests[0].path == "/api/2.0/mlflow/experiments/get-by-name?experiment_name=a+%26+b"
 
 
-def test_what_is_posted(hook, server):
+def test_call_posts_its_parameters_as_json(hook, server):
     MLflowClientHook("POST").call("experiments/create", name="a", artifact_location="s3://b")
 
     assert server.requests[0].command == "POST"
     assert json.loads(server.requests[0].body) == {"name": "a", "artifact_location": "s3://b"}
 
 
-def test_what_is_not_there_is_none_if_asked_for(hook, server):
+def test_call_returns_none_for_the_named_error_code_only(hook, server):
     server.answer = 404, problem("RESOURCE_DOES_NOT_EXIST")
 
-    assert hook.call("registered-models/get", absent_is_none=True, name="a") is None
+    assert hook.call("registered-models/get", none_for="RESOURCE_DOES_NOT_EXIST", name="a") is None
     with pytest.raises(requests.HTTPError, match="MLflow: as MLflow says it") as error:
         hook.call("registered-models/get", name="a")
     assert is_permanent(error.value)
 
 
-def test_other_errors_are_errors(hook, server):
+def test_call_raises_other_errors_with_the_message_of_mlflow(hook, server):
     server.answer = 400, problem("INVALID_PARAMETER_VALUE", "no such name")
 
     with pytest.raises(requests.HTTPError, match="MLflow: no such name") as error:
-        hook.call("registered-models/get", absent_is_none=True, name="")
+        hook.call("registered-models/get", none_for="RESOURCE_DOES_NOT_EXIST", name="")
     assert is_permanent(error.value)
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_login(status, hook, server):
+def test_a_rejected_login_is_a_configuration_error(status, hook, server):
     server.answer = status, "You are not authenticated."
 
     with pytest.raises(ConfigurationError) as error:
@@ -77,7 +77,7 @@ def test_a_refused_login(status, hook, server):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_can_pass(status, hook, server):
+def test_a_transient_status_may_be_retried(status, hook, server):
     server.answer = status, "<html>try later</html>"
 
     with pytest.raises(requests.HTTPError, match=str(status)) as error:
@@ -98,11 +98,11 @@ def test_what_can_pass(status, hook, server):
     ],
     ids=["a page", "no page", "nothing", "a list", "another API", "null"],
 )
-def test_what_is_not_mlflow(answer, hook, server):
+def test_another_server_is_a_configuration_error(answer, hook, server):
     server.answer = answer
 
     with pytest.raises(ConfigurationError) as error:
-        hook.call("experiments/search", absent_is_none=True)
+        hook.call("experiments/search", none_for="RESOURCE_DOES_NOT_EXIST")
 
     for words in [
         f"{server.url} is not MLflow",
@@ -112,7 +112,7 @@ def test_what_is_not_mlflow(answer, hook, server):
         assert words in str(error.value)
 
 
-def test_a_page_to_log_in_is_not_mlflow(hook, server):
+def test_a_login_page_is_not_mlflow(hook, server):
     def answer(request):
         if request.path == "/login":
             return 200, "<html>Log in</html>"
@@ -127,8 +127,8 @@ def test_a_page_to_log_in_is_not_mlflow(hook, server):
         hook.call("experiments/search")
 
 
-def test_a_server_that_does_not_answer(hook, server, monkeypatch):
-    monkeypatch.setattr(mlflow_client, "TIMEOUT", (0.5, 0.2))
+def test_a_server_that_does_not_answer_times_out(hook, server, monkeypatch):
+    monkeypatch.setattr(client, "TIMEOUT", (0.5, 0.2))
     server.answer = lambda _: time.sleep(20) or (200, "{}")
     began = time.monotonic()
 
@@ -147,7 +147,7 @@ def free_port():
         return unused.getsockname()[1]
 
 
-def test_a_server_that_does_not_listen(connect, free_port):
+def test_a_server_that_does_not_listen_may_be_retried(connect, free_port):
     connect("mlflow_default", conn_type="http", host="http://127.0.0.1", port=free_port)
 
     with pytest.raises(requests.ConnectionError, match=f"port={free_port}") as error:
@@ -167,14 +167,14 @@ def test_a_server_that_is_just_starting_is_asked_again(connect, free_port):
 
 def test_every_session_has_time_limits(hook, server, monkeypatch):
     # also one that a caller uses directly
-    monkeypatch.setattr(mlflow_client, "TIMEOUT", (0.5, 0.2))
+    monkeypatch.setattr(client, "TIMEOUT", (0.5, 0.2))
     server.answer = lambda _: time.sleep(1) or (200, "{}")
 
     with pytest.raises(requests.RequestException, match="timed out"):
         hook.get_conn().get(server.url)
 
 
-def test_a_login(server, connect):
+def test_login_and_password_are_sent_as_basic_authentication(server, connect):
     connect("mlflow_default", conn_type="http", host=server.url, login="me", password="secret: ü")
 
     MLflowClientHook("GET").call("experiments/search")
@@ -183,7 +183,7 @@ def test_a_login(server, connect):
     assert (kind, base64.b64decode(login).decode("latin-1")) == ("Basic", "me:secret: ü")
 
 
-def test_a_token(server, connect):
+def test_a_token_is_sent_as_bearer(server, connect):
     connect("mlflow_default", conn_type="http", host=server.url, login="token", password="secret")
 
     MLflowClientHook("GET").call("experiments/search")
@@ -191,7 +191,7 @@ def test_a_token(server, connect):
     assert server.requests[0].headers["Authorization"] == "Bearer secret"
 
 
-def test_no_login(hook, server):
+def test_no_login_sends_no_authorization(hook, server):
     hook.call("experiments/search")
 
     assert "Authorization" not in server.requests[0].headers
@@ -202,10 +202,12 @@ def test_no_login(hook, server):
     [{}, {"host": "htp://mlflow"}, {"host": "http://my mlflow"}, {"host": "http://mlflow", "port": 99999}],
     ids=["no host", "no such protocol", "a space", "no such port"],
 )
-def test_a_connection_without_an_address(fields, connect):
+def test_a_connection_without_an_address_is_a_configuration_error(fields, connect):
     connect("mlflow_default", conn_type="http", **fields)
 
-    with pytest.raises(ConfigurationError, match=r"'mlflow_default' doesn't have MLflow's address.*http://mlflow:5000"):
+    with pytest.raises(
+        ConfigurationError, match=r"'mlflow_default' does not have MLflow's address.*http://mlflow:5000"
+    ):
         MLflowClientHook("GET").call("experiments/search")
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import possums
 import pytest
 
-from include import config
-from include.tracking.model_card import model_card
+from include.tracking.model_card import model_card, registered_model_card
 
 METRICS = {
     f"{of}_{name}": value
@@ -11,20 +11,21 @@ METRICS = {
     for name, value in zip(("rmse", "mae", "r2"), values, strict=True)
 } | {"cv_rmse_std": 0.211, "cv_mae_std": 0.149, "cv_r2_std": 0.178}
 PARAMS = {"rows": "101", "rows_left_out": "3", "features": "age, sex_f", "data_file": "mine.csv"}
+USE, LIMITS = "Shows something.", "One species."
 TAGS = {"model_class": "sklearn.linear_model.RidgeCV", "evaluation": "5-fold cross-validation on 101 rows"}
 
 
-def test_many_features_leave_room_in_the_database():
+def test_many_features_are_shortened_to_what_the_database_takes():
     features = ", ".join(f"label_{number}" for number in range(10_000))
 
-    card = model_card("RidgeCV", PARAMS | {"features": features}, METRICS, TAGS)
+    card = model_card("RidgeCV", PARAMS | {"features": features}, METRICS, TAGS, possums.SCHEMA, USE, LIMITS)
 
     assert "label_0, label_1," in card
     assert len(card) < 5_000
 
 
-def test_the_card():
-    card = model_card("RidgeCV", PARAMS, METRICS | {"alpha": 4.5203}, TAGS)
+def test_the_card_has_data_features_errors_use_and_limits():
+    card = model_card("RidgeCV", PARAMS, METRICS | {"alpha": 4.5203}, TAGS, possums.SCHEMA, USE, LIMITS)
 
     assert (
         card
@@ -36,22 +37,28 @@ It is a `sklearn.linear_model.RidgeCV`, alpha 4.52.
 
 **On animals it has not seen:**
 
-- RMSE 1.23 ± 0.21 cm (always saying the mean: 1.96 cm)
-- MAE 0.99 ± 0.15 cm (always saying the mean: 1.50 cm)
-- R² 0.57 ± 0.18 (always saying the mean: -0.02)
+- RMSE 1.23 ± 0.21 cm (always predicting the mean: 1.96 cm)
+- MAE 0.99 ± 0.15 cm (always predicting the mean: 1.50 cm)
+- R² 0.57 ± 0.18 (always predicting the mean: -0.02)
 
 5-fold cross-validation on 101 rows; ± is the standard deviation over the folds.
 
-**Intended use:** {config.INTENDED_USE}
+**Intended use:** {USE}
 
-**Limits:** {config.LIMITS}"""
+**Limits:** {LIMITS}"""
     )
 
 
-def test_without_an_alpha():
-    assert "alpha" not in model_card("Forest", PARAMS, METRICS, TAGS)
+def test_a_model_without_alpha_has_none_on_its_card():
+    assert "alpha" not in model_card("Forest", PARAMS, METRICS, TAGS, possums.SCHEMA, USE, LIMITS)
 
 
-def test_what_is_missing_is_an_error():
+def test_a_missing_metric_is_an_error():
+    without_baseline = {name: value for name, value in METRICS.items() if "baseline" not in name}
+
     with pytest.raises(KeyError, match="baseline_rmse"):
-        model_card("RidgeCV", PARAMS, {name: value for name, value in METRICS.items() if "baseline" not in name}, TAGS)
+        model_card("RidgeCV", PARAMS, without_baseline, TAGS, possums.SCHEMA, USE, LIMITS)
+
+
+def test_the_registered_model_says_what_it_predicts_in_its_first_sentence():
+    assert registered_model_card(possums.SCHEMA).startswith("Predicts the tail length of one animal in cm.")

@@ -6,10 +6,10 @@ import logging
 import os
 
 import pytest
-from airflow.exceptions import AirflowNotFoundException
+from airflow.exceptions import AirflowFailException, AirflowNotFoundException
 
-from include.errors import ConfigurationError
-from include.tracking.session import mlflow_connected, mlflow_variables
+from include.errors import ConfigurationError, DataError
+from include.tracking.session import mlflow_connected, mlflow_task, mlflow_variables, task_boundary
 
 LOGIN = {"conn_type": "aws", "login": "key", "password": "hush"}
 
@@ -28,7 +28,9 @@ def _connections(connect, monkeypatch, tmp_path):
 
 def given() -> dict[str, str]:
     """The variables that are set, but for the one that never changes."""
-    variables = {name: value for name, value in mlflow_variables().items() if value is not None}
+    variables = {
+        name: value for name, value in mlflow_variables("mlflow_default", "aws_conn").items() if value is not None
+    }
     assert variables.pop("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT") == "true"
     return variables
 
@@ -106,15 +108,26 @@ def test_a_token(connect):
     }
 
 
-def test_databricks(connect):
-    connect("mlflow_default", conn_type="http", host="https://dbc-1.cloud.databricks.com", login="token", password="p")
+@pytest.mark.parametrize(
+    "host", ["dbc-1.cloud.databricks.com", "adb-1.2.azuredatabricks.net", "1.2.gcp.databricks.com"]
+)
+def test_a_databricks_workspace_in_any_cloud(host, connect):
+    connect("mlflow_default", conn_type="http", host=f"https://{host}", login="token", password="p")
 
     assert given_for_mlflow() == {
         "MLFLOW_TRACKING_URI": "databricks",
-        "DATABRICKS_HOST": "https://dbc-1.cloud.databricks.com",
+        "DATABRICKS_HOST": f"https://{host}",
         "DATABRICKS_TOKEN": "p",
         "MLFLOW_REGISTRY_URI": "databricks",
     }
+
+
+def test_a_host_that_only_contains_the_name_is_not_databricks(connect):
+    connect(
+        "mlflow_default", conn_type="http", host="http://cloud.databricks.com.example.org", login="token", password="p"
+    )
+
+    assert given_for_mlflow()["MLFLOW_TRACKING_URI"] == "http://cloud.databricks.com.example.org"
 
 
 def test_aws_itself(connect):
@@ -140,7 +153,7 @@ def test_no_credentials_at_all(connect):
     connect("aws_conn", conn_type="aws")
 
     with pytest.raises(ConfigurationError, match=r"'aws_conn' has no credentials. Give it a login and a password"):
-        mlflow_variables()
+        mlflow_variables("mlflow_default", "aws_conn")
 
 
 @pytest.mark.parametrize("conn_id", ["mlflow_default", "aws_conn"])
@@ -151,7 +164,7 @@ def test_a_missing_connection(conn_id, monkeypatch):
     monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}")
 
     with pytest.raises(AirflowNotFoundException, match=conn_id):
-        mlflow_variables()
+        mlflow_variables("mlflow_default", "aws_conn")
 
 
 def test_other_connections(connect):
@@ -168,7 +181,7 @@ def test_the_environment_is_as_before_afterwards(connect, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     before = dict(os.environ)
 
-    with mlflow_connected():
+    with mlflow_connected("mlflow_default", "aws_conn"):
         assert given().items() <= os.environ.items()
 
     assert dict(os.environ) == before
@@ -177,7 +190,7 @@ def test_the_environment_is_as_before_afterwards(connect, monkeypatch):
 def test_the_environment_is_as_before_after_an_error():
     before = dict(os.environ)
 
-    with pytest.raises(ZeroDivisionError), mlflow_connected():
+    with pytest.raises(ZeroDivisionError), mlflow_connected("mlflow_default", "aws_conn"):
         1 / 0  # noqa: B018
 
     assert dict(os.environ) == before
@@ -186,7 +199,7 @@ def test_the_environment_is_as_before_after_an_error():
 def test_the_environment_is_as_before_after_somebody_cleared_it():
     before = dict(os.environ)
 
-    with mlflow_connected():
+    with mlflow_connected("mlflow_default", "aws_conn"):
         del os.environ["AWS_ACCESS_KEY_ID"]  # as the provider's hooks do
 
     assert dict(os.environ) == before
@@ -202,7 +215,7 @@ def test_a_login_from_elsewhere_does_not_get_in_the_way(monkeypatch):
     for name, value in foreign.items():
         monkeypatch.setenv(name, value)
 
-    with mlflow_connected():
+    with mlflow_connected("mlflow_default", "aws_conn"):
         assert not foreign.keys() & os.environ.keys()
 
     assert foreign.items() <= os.environ.items()
@@ -212,13 +225,13 @@ def test_a_store_from_elsewhere_does_not_get_in_the_way(connect, monkeypatch):
     connect("aws_conn", **LOGIN)
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://minio:9000")
 
-    with mlflow_connected():
+    with mlflow_connected("mlflow_default", "aws_conn"):
         assert "MLFLOW_S3_ENDPOINT_URL" not in os.environ
 
 
-def test_it_connects_a_function_anew_for_each_call(connect):
-    @mlflow_connected()
-    def address():
+def test_mlflow_task_connects_the_function_for_each_call(connect):
+    @mlflow_task
+    def address() -> str:
         return os.environ["MLFLOW_TRACKING_URI"]
 
     assert address() == "http://mlflow:5000"
@@ -226,11 +239,41 @@ def test_it_connects_a_function_anew_for_each_call(connect):
     assert address() == "http://moved:5000"
 
 
+def test_mlflow_task_fails_without_retry_where_the_connection_is_wrong(connect):
+    @mlflow_task
+    def never_called() -> None:
+        raise AssertionError
+
+    connect("mlflow_default", conn_type="http")
+
+    with pytest.raises(AirflowFailException, match="'mlflow_default' does not have MLflow's address"):
+        never_called()
+
+
+def test_task_boundary_passes_arguments_and_result_and_keeps_the_name():
+    @task_boundary
+    def double(number: int) -> int:
+        """Double it."""
+        return 2 * number
+
+    assert double(number=3) == 6
+    assert (double.__name__, double.__doc__) == ("double", "Double it.")
+
+
+def test_task_boundary_turns_a_data_error_into_a_failure_without_retry():
+    @task_boundary
+    def read() -> None:
+        raise DataError("line 3 is wrong")
+
+    with pytest.raises(AirflowFailException, match="line 3 is wrong"):
+        read()
+
+
 def test_no_secret_in_the_log(connect, caplog):
     connect("mlflow_default", conn_type="http", host="http://mlflow:5000", login="me", password="sesame")
 
     with caplog.at_level(logging.DEBUG, "airflow"), caplog.at_level(logging.DEBUG, "airflow.hooks.base"):
-        mlflow_variables()
+        mlflow_variables("mlflow_default", "aws_conn")
 
     assert "aws_conn" in caplog.text
     assert "sesame" not in caplog.text
