@@ -72,7 +72,7 @@ def add_line_to_file(model_run_id: str) -> list[str]:
 def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
     from include.modeling import evaluation
 
-    return evaluation.predictions_table(predictions, target).reset_index()
+    return evaluation.match_predictions(predictions, target).reset_index()
 
 
 @task
@@ -81,7 +81,7 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
     from include.modeling import plots
     from include.tracking import prediction_run, registry
 
-    version = registry.version_of_run(model_run_id, config.REGISTERED_MODEL)
+    version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     by_row = predictions.set_index(predictions.columns[0])
     figure = plots.predictions(by_row, config.SCHEMA, f"{version.name}, version {version.version}", config.PICTURE)
     prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
@@ -93,7 +93,7 @@ def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, mod
     from include.modeling import drift, evaluation
     from include.tracking import prediction_run, registry, runs, training_run
 
-    version = registry.version_of_run(model_run_id, config.REGISTERED_MODEL)
+    version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     trained = training_run.get(model_run_id)
     lineage = runs.lineage(trained.pipeline_run, predictions, version.name, version.version)
     if not runs.find_finished(trained.experiment_id, lineage):

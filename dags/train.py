@@ -19,6 +19,7 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
@@ -42,6 +43,9 @@ from include.tracking.session import mlflow_task, task_boundary
 if TYPE_CHECKING:
     import pandas as pd
     from astro.files import File
+    from sklearn.base import RegressorMixin
+
+    from include.modeling.evaluation import Evaluation
 
 # Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
 # MLflow take seconds to import.
@@ -84,7 +88,7 @@ def train_model(
     hyper_parameters: dict[str, Any],
     run_name: str,
 ) -> dict[str, Any]:
-    from include.modeling import evaluation, features, models
+    from include.modeling import evaluation, models
     from include.tracking import registry, runs, training_run
 
     source = upstream.feature_eng_run()
@@ -92,15 +96,34 @@ def train_model(
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        evaluated, baseline = evaluate(model, rows)
-        tags = lineage | training_run.source_tags(source, model_class)
-        with training_run.start(experiment_id, run_name, tags, evaluated, config.SCHEMA) as run_id:
-            training_run.log_features(feature_df, source, target_column, lineage["inputs"])
-            features, target = feature_df.drop(columns=target_column), feature_df[target_column]
+        features, target = feature_df.drop(columns=target_column), feature_df[target_column]
+        evaluated = cross_validate(model, rows)
+        baseline = evaluation.baseline(features, target, evaluated.plan)
+        tags = lineage | training_run.source_tags(source, model, features.columns)
+        with training_run.start(experiment_id, run_name, tags, evaluated.plan, config.SCHEMA) as run_id:
+            training_run.log_source(feature_df, source, target_column, lineage["inputs"])
             training_run.fit_with_autolog(model, features, target)
-            model_id = training_run.log_fitted_model(model, features, config.SCHEMA, config.SEED)
+            model_id = training_run.log_model(model, features, config.SCHEMA, config.SEED)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
-    return registry.candidate(run_id, config.SCHEMA)
+    candidate = registry.candidate(
+        run_id,
+        schema=config.SCHEMA,
+        intended_use=config.INTENDED_USE,
+        limits=config.LIMITS,
+        artifacts_url=config.ARTIFACTS_URL,
+        mlflow_conn_id=config.MLFLOW_CONNECTION,
+    )
+    return asdict(candidate)
+
+
+def cross_validate(model: RegressorMixin, rows: pd.DataFrame) -> Evaluation:
+    """Evaluate a model on raw rows, so that each fold's transformer learns from the fold's training rows alone."""
+    from include.modeling import evaluation, features, models
+
+    complete = features.complete_rows(rows)
+    plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    pipeline = models.on_raw_rows(features.make_transformer(config.SCHEMA), model)
+    return evaluation.cross_validate(pipeline, complete[config.SCHEMA.inputs], complete[config.TARGET], plan)
 
 
 @task.branch
@@ -154,7 +177,17 @@ def register_model(model: XComArg) -> XComArg:
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
     from include.tracking import champion
 
-    decision = champion.promote(model_run_id, config.REGISTERED_MODEL, rows)
+    def cv_rmse(model: RegressorMixin) -> float:
+        return cross_validate(model, rows).metrics("cv")["cv_rmse"]
+
+    decision = champion.promote(
+        model_run_id,
+        config.REGISTERED_MODEL,
+        evaluate=cv_rmse,
+        tolerance=config.TOLERANCE,
+        max_error_rise=config.MAX_ERROR_RISE,
+        unit=config.TARGET_UNIT,
+    )
     return decision.alias
 
 

@@ -16,13 +16,13 @@ from mlflow import MlflowClient
 from sklearn.base import RegressorMixin
 
 from include.modeling import plots
-from include.modeling.evaluation import Evaluation
-from include.modeling.models import coefficients
+from include.modeling.evaluation import Evaluation, Plan
+from include.modeling.models import coefficients, threads_for
+from include.modeling.promotion import recipe
 from include.orchestration.datasets import FEATURES
 from include.orchestration.upstream import UpstreamRun
 from include.schema import Schema
-from include.tracking import runs
-from include.tracking.logged_models import log_model
+from include.tracking import logged_models, runs
 
 MODEL = "model"
 OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
@@ -45,29 +45,30 @@ def get(run_id: str) -> TrainingRun:
     return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
 
 
-def source_tags(source: UpstreamRun, model_class: str) -> dict[str, str]:
-    """Return the tags that lead from the model to its class and to the features it was trained on."""
+def source_tags(source: UpstreamRun, model: RegressorMixin, features: pd.Index) -> dict[str, str]:
+    """Return the tags that lead from the model to its class, its recipe and the features it is trained on."""
     return {
-        "model_class": model_class,
+        "model_class": f"{type(model).__module__}.{type(model).__name__}",
+        "recipe": recipe(model, features),
         "features_run": source.output("build_features", key="mlflow_run_id"),
         "dataset_event": f"{FEATURES.uri} by {source.dag_id}, run {source.run_id}",
     }
 
 
 @contextmanager
-def start(experiment_id: str, name: str, tags: dict[str, str], evaluation: Evaluation, schema: Schema) -> Iterator[str]:
+def start(experiment_id: str, name: str, tags: dict[str, str], plan: Plan, schema: Schema) -> Iterator[str]:
     """Start the run and yield its id."""
     description = (
-        f"Predicts the {schema.target_label} ({schema.target_unit}). Evaluated by {evaluation.plan}. The metrics that "
+        f"Predicts the {schema.target_label} ({schema.target_unit}). Evaluated by {plan}. The metrics that "
         f"count are `cv_*`, on {schema.row}s that the model has not seen, compared with `baseline_*`, for always "
         "predicting the mean; `*_std` is their standard deviation over the folds. `training_*` is optimistic "
         f"(in-sample): the model has seen these {schema.row}s."
     )
-    with runs.start(experiment_id, name, tags | {"evaluation": str(evaluation.plan)}, description) as run_id:
+    with runs.start(experiment_id, name, tags | {"evaluation": str(plan)}, description) as run_id:
         yield run_id
 
 
-def log_features(feature_df: pd.DataFrame, source: UpstreamRun, target_column: str, digest: str) -> None:
+def log_source(feature_df: pd.DataFrame, source: UpstreamRun, target_column: str, digest: str) -> None:
     """Log the features as the run's input, with their place in S3."""
     path = source.frame_reference("build_features").path
     runs.log_frame(feature_df, path, "features", "training", target_column, digest)
@@ -77,7 +78,8 @@ def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.S
     """Fit the model to all rows; MLflow logs its hyperparameters and its metrics on the training data."""
     mlflow.sklearn.autolog(log_models=False, log_datasets=False)
     try:
-        model.fit(features, target)
+        with threads_for(len(features)):
+            model.fit(features, target)
     finally:
         mlflow.sklearn.autolog(disable=True)
     alpha = getattr(model, "alpha_", None)
@@ -85,9 +87,9 @@ def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.S
         mlflow.log_metric("alpha", float(alpha))
 
 
-def log_fitted_model(model: RegressorMixin, features: pd.DataFrame, schema: Schema, seed: int) -> str:
+def log_model(model: RegressorMixin, features: pd.DataFrame, schema: Schema, seed: int) -> str:
     """Log the fitted model, its coefficients if it has some, and a sample of its features. Return the model's id."""
-    model_id = log_model(model, MODEL, features.head())
+    model_id = logged_models.log_model(model, MODEL, features.head())
     weights = coefficients(model, features.columns)
     sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=seed)
     with runs.artifacts() as folder:
