@@ -99,7 +99,7 @@ def train_model(
         features, target = feature_df.drop(columns=target_column), feature_df[target_column]
         evaluated = cross_validate(model, rows)
         baseline = evaluation.baseline(features, target, evaluated.plan)
-        tags = lineage | training_run.source_tags(source, model, features.columns)
+        tags = lineage | training_run.source_tags(source, model_class, model, features.columns)
         with training_run.start(experiment_id, run_name, tags, evaluated.plan, config.SCHEMA) as run_id:
             training_run.log_source(feature_df, source, target_column, lineage["inputs"])
             training_run.fit_with_autolog(model, features, target)

@@ -45,10 +45,12 @@ def get(run_id: str) -> TrainingRun:
     return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
 
 
-def source_tags(source: UpstreamRun, model: RegressorMixin, features: pd.Index) -> dict[str, str]:
+def source_tags(
+    source: UpstreamRun, model_class: str, model: RegressorMixin, features: pd.Index
+) -> dict[str, str]:
     """Return the tags that lead from the model to its class, its recipe and the features it is trained on."""
     return {
-        "model_class": f"{type(model).__module__}.{type(model).__name__}",
+        "model_class": model_class,
         "recipe": recipe(model, features),
         "features_run": source.output("build_features", key="mlflow_run_id"),
         "dataset_event": f"{FEATURES.uri} by {source.dag_id}, run {source.run_id}",
