@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 import requests
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 
+from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import PORTS, Stack, StackError
@@ -21,53 +20,41 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def run(stack: Stack) -> None:
-    """Starts what isn't up, runs the three DAGs once and says what came out. The stack stays up."""
+    """Starts what isn't up, runs the three DAGs once and prints a summary. The stack stays up."""
     stack.start()
     pipeline = Pipeline(stack.url("airflow"))
     run_id = pipeline.trigger()
     started = time.monotonic()
-    if console.is_terminal:
-        with Live(console=console, refresh_per_second=4) as live:
-            for progress in pipeline.watch(run_id):
-                live.update(as_table(progress, time.monotonic() - started))
-    else:
-        shown = None
+    shown = ""
+    with console.status("") as status:  # a line that is updated on a terminal, nothing elsewhere
         for progress in pipeline.watch(run_id):
-            if (line := as_line(progress)) != shown:
-                console.print(f"{time.monotonic() - started:4.0f} s  {escape(line)}")
+            line = escape(as_line(progress))
+            timed = f"{time.monotonic() - started:4.0f} s  {line}"
+            status.update(timed)
+            if line != shown and not console.is_terminal:
+                console.print(timed)
                 shown = line
     summarise(stack, run_id, time.monotonic() - started)
 
 
-def as_table(progress: list[Progress], seconds: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for dag in progress:
-        mark = {"success": "[green]✓[/]", "failed": "[red]✗[/]", None: " "}.get(dag.state, "[yellow]…[/]")
-        table.add_row(mark, dag.dag_id, f"{dag.done}/{dag.total}" if dag.total else "", ", ".join(dag.running))
-    table.add_row("", f"[dim]{seconds:.0f} s[/]")
-    return table
-
-
 def as_line(progress: list[Progress]) -> str:
-    begun = [dag for dag in progress if dag.state]
-    return "  ".join(
-        f"{dag.dag_id} {dag.done}/{dag.total}" + (f" {'+'.join(dag.running)}" if dag.running else "") for dag in begun
-    )
+    started = [dag for dag in progress if dag.state]
+    return "  ".join(f"{dag.dag_id} {dag.done}/{dag.total} {'+'.join(dag.running)}".rstrip() for dag in started)
 
 
 def summarise(stack: Stack, run_id: str, seconds: float) -> None:
-    """Says what the run has made."""
+    """Prints what the run has created."""
     from include import config
 
     made = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
     lines = made | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
     console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
     show(lines)
-    console.print("\nThe stack stays up: make stop ends it, make run runs the DAGs again.")
+    console.print("\nThe stack stays up: make stop stops it, make run runs the DAGs again.")
 
 
 def model(api: str, run_id: str) -> dict[str, str]:
-    """The model that a run of feature_eng has led to, as the MLflow of this stack has it."""
+    """The model that a run of feature_eng has led to, according to the MLflow of this stack."""
     from include import config  # here, so that the stack can be stopped whatever someone has written there
 
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
@@ -85,13 +72,13 @@ def model(api: str, run_id: str) -> dict[str, str]:
     return {
         "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}"
         f", alias {', '.join(version.get('aliases', [])) or 'none'}",
-        "Error": f"{error}; always saying the mean: {metrics['baseline_rmse']:.2f} {unit}",
+        "Error": f"{error}; always predicting the mean: {metrics['baseline_rmse']:.2f} {unit}",
         "Decision": {tag["key"]: tag["value"] for tag in version["tags"]}["promotion"],
     }
 
 
 def addresses(stack: Stack) -> dict[str, str]:
-    logins = {"airflow": "  (admin / admin)", "s3": "  (for programs: minioadmin / minioadmin)"}
+    logins = {"airflow": "  (admin / admin)", "s3": "  (API, no web page; minioadmin / minioadmin)"}
     titles = {"airflow": "Airflow", "mlflow": "MLflow", "s3": "S3"}
     return {titles[name]: f"http://localhost:{stack.ports[name]}{logins.get(name, '')}" for name in PORTS}
 
@@ -118,12 +105,12 @@ def status(stack: Stack) -> None:
 
 
 def prune(stack: Stack, days: str) -> None:
-    """Removes what runs older than `days` have left between the tasks (include/orchestration/prune.py)."""
+    """Deletes what runs older than `days` have left between the tasks (include/orchestration/prune.py)."""
     if not stack.is_up():
         raise StackError("The stack is not up: make run")
     command = [sys.executable, "-m", "include.orchestration.prune", days]
     if subprocess.run(command, cwd=ROOT, env=stack.environment()).returncode:
-        raise StackError("Pruning failed; the reason stands above.")
+        raise StackError("Pruning failed, see the error above.")
 
 
 def main(command: str, *arguments: str) -> int:
@@ -137,7 +124,7 @@ def main(command: str, *arguments: str) -> int:
     except SyntaxError as error:
         console.print(f"\n[red bold]Failed.[/] {error.filename}, line {error.lineno}: {error.msg}. Correct it.")
         return 1
-    except (StackError, PipelineError, requests.RequestException) as error:
+    except (StackError, PipelineError, ConfigurationError, requests.RequestException) as error:
         console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
         return 1
     except KeyboardInterrupt:

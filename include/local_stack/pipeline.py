@@ -19,12 +19,12 @@ PATIENCE = 120  # seconds for Airflow to find the DAGs, or to start the next one
 
 
 class PipelineError(Exception):
-    """Why a run did not come to its end, with the log of the task at fault."""
+    """Why a run could not be started or did not succeed, with the log of the task that failed."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a DAG is. `state` is None as long as it has no run."""
+    """A DAG's progress. `state` is None as long as it has no run."""
 
     dag_id: str
     state: str | None = None
@@ -34,21 +34,35 @@ class Progress:
 
 
 class Pipeline:
-    """The three DAGs of the Airflow at `url`. Logs in as a browser does: with a password in every call Airflow would
-    hash it each time, which takes more of the machine than the run that is watched.
+    """The three DAGs of the Airflow at `url`.
+
+    Logs in as a browser does. Given a password in every call, Airflow would hash it each time, which takes more of the
+    machine than the run that is watched.
     """
 
     def __init__(self, url: str) -> None:
         self.url = f"{url}/api/v1"
         self.session = requests.Session()
-        page = self.session.get(f"{url}/login/", timeout=60).text
-        token = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', page)[0]
-        self.session.post(f"{url}/login/", LOGIN | {"csrf_token": token}, timeout=60)
+        page = self.session.get(f"{url}/login/", timeout=60)
+        page.raise_for_status()
+        token = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)[0]
+        answer = self.session.post(f"{url}/login/", LOGIN | {"csrf_token": token}, timeout=60)
+        if not answer.ok or 'name="password"' in answer.text:  # the login page again
+            raise PipelineError(
+                f"Airflow at {url} rejected the login {LOGIN['username']} / {LOGIN['password']} (status "
+                f"{answer.status_code}). If someone has changed the password, change it back in Airflow: Your Profile."
+            )
 
     def call(self, path: str, method: str = "GET", **arguments: Any) -> Any:
+        """Calls Airflow's REST API and returns its answer. Raises PipelineError with Airflow's reason if it refuses."""
         response = self.session.request(method, f"{self.url}/{path}", timeout=60, **arguments)
-        response.raise_for_status()
-        return response.json()
+        if response.ok:
+            return response.json()
+        try:
+            reason = response.json()["detail"]
+        except (ValueError, KeyError, TypeError):
+            reason = response.reason
+        raise PipelineError(f"Airflow rejected {method} {path} (status {response.status_code}): {reason}")
 
     def trigger(self, **params: Any) -> str:
         """Triggers feature_eng with these params, once Airflow has found all three DAGs. Returns the run's id."""
@@ -59,33 +73,37 @@ class Pipeline:
             if time.monotonic() > deadline:
                 raise PipelineError(f"Airflow has not found the DAGs in {PATIENCE} s.")
             time.sleep(0.5)
-        return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
+        try:
+            return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
+        except PipelineError as error:
+            form = self.call("dags/feature_eng/details")["params"]
+            raise PipelineError(in_words(str(error), form)) from None
 
     def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
-        """Yields how far the DAGs are until predict has succeeded for this run of feature_eng.
+        """Yields the progress of the DAGs until predict has succeeded for this run of feature_eng.
 
         Raises PipelineError as soon as one of them fails, or isn't started by the one before it.
         """
-        runs = {"feature_eng": run_id}
-        deadline = None
-        progress = [Progress(dag_id) for dag_id in DAGS]
+        progress = {dag_id: Progress(dag_id) for dag_id in DAGS}
+        for dag_id in DAGS:
+            if dag_id != DAGS[0]:
+                run_id = self.wait_for_run(dag_id, run_id, interval)
+            while progress[dag_id].state not in ("success", "failed"):
+                time.sleep(interval if progress[dag_id].state else 0)
+                progress[dag_id] = self.progress(dag_id, run_id)
+                yield list(progress.values())
+            if progress[dag_id].state == "failed":
+                raise PipelineError(self.failure(dag_id, run_id))
+
+    def wait_for_run(self, dag_id: str, source_run_id: str, interval: float) -> str:
+        """Returns the run of `dag_id` that a Dataset event of another run has started, once there is one."""
+        deadline = time.monotonic() + PATIENCE
         while True:
-            newest = DAGS[len(runs) - 1]
-            progress[len(runs) - 1] = now = self.progress(newest, runs[newest])
-            yield progress
-            if now.state == "failed":
-                raise PipelineError(self.failure(newest, runs[newest]))
-            if progress[-1].state == "success":
-                return
-            if now.state == "success":
-                following = DAGS[len(runs)]
-                deadline = deadline or time.monotonic() + PATIENCE
-                if started := self.started_by(runs[newest], following):
-                    runs[following], deadline = started, None
-                elif time.monotonic() > deadline and not self.is_active(following):
-                    raise PipelineError(
-                        f"{newest} has succeeded, but {following} has not followed in {PATIENCE} s. Is it paused?"
-                    )
+            run_id = self.started_by(source_run_id, dag_id)
+            if run_id:
+                return run_id
+            if time.monotonic() > deadline and not self.is_active(dag_id):
+                raise PipelineError(f"{source_run_id} has not started {dag_id} in {PATIENCE} s. Is {dag_id} paused?")
             time.sleep(interval)
 
     def finish(self, run_id: str, interval: float = 1) -> None:
@@ -94,7 +112,7 @@ class Pipeline:
             pass
 
     def is_active(self, dag_id: str) -> bool:
-        """Whether a run of this DAG is on, or waits for its turn."""
+        """Whether a run of this DAG is running or queued."""
         active = {"state": ["running", "queued"], "limit": 1}
         return self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"] > 0
 
@@ -108,7 +126,8 @@ class Pipeline:
         """The runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
         runs = {DAGS[0]: run_id}
         for dag_id, following in pairwise(DAGS):
-            if dag_id in runs and (started := self.started_by(runs[dag_id], following)):
+            started = self.started_by(runs[dag_id], following) if dag_id in runs else None
+            if started:
                 runs[following] = started
         return runs
 
@@ -141,8 +160,28 @@ class Pipeline:
                 )
                 logs.append(f"{dag_id}.{task['task_id']} failed. Its log:\n{answer.text}")
                 raised = re.findall(r"^[\w.]+(?:Error|Exception|Terminated): (.+)$", answer.text, re.MULTILINE)
-                reasons.append(f"{dag_id}.{task['task_id']}: {raised[-1] if raised else 'the log says more'}")
+                reason = raised[-1] if raised else "see its log above"
+                reasons.append(f"{dag_id}.{task['task_id']}: {reason}")
         return "\n".join([*logs, *reasons]) or f"{dag_id}, run {run_id}, failed."
+
+
+def in_words(refusal: str, form: dict[str, Any]) -> str:
+    """Airflow's refusal of a param of the trigger form, without the JSON Schema and the regular expression in it.
+
+    `form` are the DAG's params, whose descriptions say what they take.
+    """
+    refused = re.search(r"Invalid input for param (\w+): (.*)", refusal)
+    if refused is None or refused[1] not in form:
+        return refusal
+    name, problem = refused.groups()
+    problem = re.sub(r" does not match '\^.*", " is not accepted", problem)
+    place = re.search(r"^On instance(\[.*\]):$", refusal, re.MULTILINE)
+    where = name + place[1] if place else name
+    return (
+        f"feature_eng can't be triggered, because of its param {where}: {problem}. "
+        f"It takes: {form[name]['description']} "
+        f"Correct {name.upper()} in include/config.py, or what you triggered it with."
+    )
 
 
 def is_current(import_error: dict[str, Any]) -> bool:

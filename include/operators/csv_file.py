@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class CSVFile(File):
-    """A CSV file that `aql.export_file` writes with Arrow: seven times faster than pandas, value for value the same."""
+    """A CSV file that `aql.export_file` writes with Arrow: seven times faster than pandas, with the same values."""
 
     def create_from_dataframe(self, df: pd.DataFrame, store_as_dataframe: bool = True) -> None:
-        import pyarrow as pa
+        import pyarrow as pa  # a DAG file has no use for it
         from pyarrow import csv
 
         self.is_dataframe = store_as_dataframe

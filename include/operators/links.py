@@ -12,29 +12,35 @@ from airflow.models.xcom_arg import XComArg
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.config import Config
 
-from include import config
-from include.tracking.client import MLflowClientHook
+# The project's own modules are imported where a link is asked for: a plugin loads this module in the scheduler, too,
+# and what it has loaded, the tasks that it forks would not read again.
 
-AN_HOUR = 3600
+SECONDS_TO_CLICK = 300  # that an S3 object can be downloaded without a login, from when its button was shown
 
 
 def seen_by_browser(address: str) -> str:
-    """Where the user's browser finds what the tasks find at `address`: containers have names that it doesn't know
-    (PUBLISHED_AT in docker-compose.override.yml); everything else is the same for both.
+    """Return the address under which the user's browser finds what the tasks find at `address`.
+
+    Containers have names that a browser doesn't know (PUBLISHED_AT in docker-compose.override.yml). Everything else is
+    the same for both.
     """
     return json.loads(os.environ.get("PUBLISHED_AT", "{}")).get(address, address)
 
 
 def mlflow_page(path: str) -> str:
-    """The address of a page of the MLflow UI, for the user's browser. Without the parameter MLflow would show what it
-    has for language models.
+    """Return the address of a page of the MLflow UI, for the user's browser.
+
+    Without the parameter, MLflow would show its pages for language models.
     """
+    from include import config
+    from include.tracking.client import MLflowClientHook
+
     address = seen_by_browser(MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address)
     return f"{address}/#/{path}?workflowType=machine_learning"
 
 
 class _Link(BaseOperatorLink):
-    """Leads to what a task has returned, or pushed as `key`."""
+    """Lead to what a task has returned, or pushed as `key`."""
 
     key = "return_value"
 
@@ -70,11 +76,17 @@ class VersionLink(_Link):
 
 
 class ObjectLink(_Link):
-    """Downloads the object, without a login, within an hour after the page was shown."""
+    """Download the object.
+
+    The address is signed with the login of the connection: whoever may see the task's page can download this one
+    object, for five minutes after the page was shown.
+    """
 
     name = "S3 object"
 
     def address(self, value: Any) -> str:
+        from include import config
+
         hook = S3Hook(config.AWS_CONNECTION)
         bucket, key = hook.parse_s3_url(value.path)
         endpoint = hook.conn_config.get_service_endpoint_url("s3")
@@ -83,11 +95,13 @@ class ObjectLink(_Link):
             endpoint_url=endpoint and seen_by_browser(endpoint.rstrip("/")),
             config=Config(signature_version="s3v4"),
         )
-        return client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=AN_HOUR)
+        return client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=SECONDS_TO_CLICK
+        )
 
 
 def linked(task: XComArg, link: BaseOperatorLink) -> XComArg:
-    """Gives a task this button."""
+    """Give a task this button, and return the task."""
     for operator, _ in task.iter_references():
         operator.operator_extra_links = (link,)
     return task

@@ -1,4 +1,4 @@
-"""The Amazon provider's bucket operator, which fails at once where trying again is no use."""
+"""The Amazon provider's bucket operator, which fails without retry where an error is permanent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from include.orchestration.retries import fail_for_good, http_status
 
 
 class S3CreateBucketOperator(s3.S3CreateBucketOperator):
-    """Makes a bucket. One that is there already is left as it is."""
+    """Create a bucket. One that exists already stays as it is."""
 
     @fail_for_good()
     def execute(self, context: Context) -> None:
-        if self.aws_conn_id:  # one that isn't there would silently mean whatever credentials this machine has
+        if self.aws_conn_id:  # without this, a missing connection would mean whatever credentials this machine has
             BaseHook.get_connection(self.aws_conn_id)
         try:
             super().execute(context)
@@ -25,5 +25,5 @@ class S3CreateBucketOperator(s3.S3CreateBucketOperator):
                 raise
             raise ConfigurationError(
                 f"S3 refuses bucket {self.bucket_name!r} to connection {self.aws_conn_id!r}: {error}. "
-                "Correct login and password; or make the bucket yourself, and let this login use it."
+                "Correct login and password; or create the bucket yourself, and let this login use it."
             ) from error

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
+import stat
+import xmlrpc.client
+from contextlib import contextmanager
+from pathlib import Path
 
+import grpc
 import psutil
 import pytest
+import requests
 
 pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
+from include.local_stack.pipeline import Pipeline
 from include.local_stack.stack import Stack, StackError, free_port, free_ports
+
+PATHS = (  # of SeaweedFS's master, volume server, filer and administration
+    "/",
+    "/buckets/",
+    "/buckets/data/",
+    "/buckets/data/secret-name.csv",
+    "/buckets/data/another.csv",
+    "/buckets/of-someone-else/",
+    "/cluster/status",
+    "/dir/assign",
+    "/dir/lookup?volumeId=1",
+    "/dir/status",
+    "/status",
+    "/submit",
+    "/vol/grow?count=1",
+    "/vol/status",
+    "/api/s3/buckets",
+    "/api/files/browser?path=/buckets",
+    *(f"/{volume},01637037d6" for volume in range(1, 4)),
+)
 
 
 @pytest.fixture
@@ -116,6 +144,71 @@ def test_a_service_that_cannot_start_says_why(small):
 
     with pytest.raises(StackError, match=r"postgres does not start.*[\s\S]*no_such_setting"):
         small.start("postgres")
+
+
+def test_no_port_of_the_s3_store_lets_anyone_in_without_credentials(small):
+    small.start("s3")
+    client = small.s3()
+    client.create_bucket(Bucket="data")
+    client.put_object(Bucket="data", Key="secret-name.csv", Body=b"secret-content" * 100_000)
+    connections = small.process("s3").net_connections("inet")
+    ports = {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    assert len(ports) >= 9
+
+    for port in ports:
+        for path in PATHS:
+            for method in ("GET", "PUT", "POST", "DELETE"):
+                try:
+                    answer = requests.request(method, f"http://127.0.0.1:{port}{path}", data=b"x", timeout=10)
+                except requests.RequestException:  # it speaks gRPC alone
+                    continue
+                assert not re.search('secret-name|secret-content|"fid"', answer.text), (port, method, path)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.FutureTimeoutError):
+            grpc.channel_ready_future(channel).result(timeout=1)
+
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="data")["Contents"]] == ["secret-name.csv"]
+    assert [bucket["Name"] for bucket in client.list_buckets()["Buckets"]] == ["data"]
+
+
+def test_files_of_the_services_are_closed_to_other_accounts(small):
+    small.start("s3")
+
+    for name in ("postgres", "s3", "mlflow", "airflow", "logs"):
+        assert stat.S_IMODE((small.home / name).stat().st_mode) == 0o700
+
+
+def test_nothing_of_the_s3_store_stays_in_tmp(small):
+    def found() -> set[Path]:
+        return {path for pattern in ("weed*", "seaweedfs*") for path in Path("/tmp").glob(pattern)}
+
+    before = found()
+    small.start("s3")
+    os.kill(small.process("s3").ppid(), signal.SIGKILL)
+    for process in list(small.processes()):
+        process.kill()
+
+    small.stop()
+
+    assert found() <= before
+
+
+def test_a_supervisor_that_does_not_stop_is_named(small, monkeypatch):
+    @contextmanager
+    def shutting_down():
+        raise xmlrpc.client.Fault(6, "SHUTDOWN_STATE")
+        yield
+
+    with monkeypatch.context() as patch, pytest.raises(StackError, match=r"have not stopped in 0\.5 s"):
+        patch.setattr("include.local_stack.stack.PATIENCE", 0.5)
+        patch.setattr(small, "_supervisor", shutting_down)
+        small.is_up()
+
+
+def test_logins_are_not_limited(small):
+    small.start("postgres", "webserver")
+
+    for _ in range(15):
+        Pipeline(small.url("airflow")).call("dags")
 
 
 def test_clean_deletes_the_data(small):

@@ -16,6 +16,7 @@ import psutil
 import requests
 
 from include.local_stack import services
+from include.local_stack.certificate import create_certificate
 from include.local_stack.services import Service
 from include.local_stack.stack import free_port
 
@@ -55,7 +56,8 @@ def _running(service: Service, folder: Path, *options: str, **variables: str) ->
     log = folder / f"{service.name}.log"
     with log.open("w") as file:
         command = [*service.command, *options]
-        process = psutil.Popen(command, cwd=folder, env=os.environ | variables, stdout=file, stderr=file)
+        environment = os.environ | service.variables | variables
+        process = psutil.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
     try:
         deadline = time.monotonic() + PATIENCE
         while not service.ready():
@@ -72,7 +74,7 @@ def _running(service: Service, folder: Path, *options: str, **variables: str) ->
 @contextmanager
 def guarded_services(folder: Path) -> Iterator[Guarded]:
     ports = {"s3": free_port(), "mlflow": free_port()}
-    store = services.s3(ports, login={})
+    store = services.s3(ports, login={}, secret="of-this-test")
     server = services.mlflow(ports, f"s3://{BUCKETS[1]}", store={})
     guarded = Guarded(*(f"http://127.0.0.1:{ports[name]}" for name in ("s3", "mlflow")))
     with _s3_store(store, folder), _mlflow_server(server, folder, guarded):
@@ -88,7 +90,9 @@ def _s3_store(service: Service, folder: Path) -> AbstractContextManager[None]:
         for name, (key, secret, actions) in people.items()
     ]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
-    (folder / "data").mkdir()
+    for name in ("data", "logs"):
+        (folder / name).mkdir()
+    create_certificate(folder)
     return _running(service, folder, "-s3.config=identities.json")
 
 

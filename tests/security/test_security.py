@@ -183,7 +183,7 @@ def test_each_clone_has_secrets_of_its_own(tmp_path):
         texts.append((tmp_path / name / "stack.json").read_text())
     secrets = [re.findall(r'"([^"\s]{20,})"', text) for text in texts]
 
-    assert len(set(secrets[0] + secrets[1])) == 6
+    assert len(set(secrets[0] + secrets[1])) == 8
 
 
 def test_services_listen_on_loopback_alone(stack):

@@ -1,0 +1,85 @@
+"""Imports once, in the scheduler, the packages that every task would import again.
+
+LocalExecutor forks its tasks from the scheduler, so what is imported there costs a task nothing. Only third-party
+packages are imported: the project's own code takes no time, and tasks import it as it is when they start.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import inspect
+import logging
+import sys
+
+from airflow.executors.local_executor import LocalExecutor
+from airflow.jobs.job import Job
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
+
+PACKAGES = (
+    # What runs a task, and what the DAG files import.
+    "airflow.api.common.experimental.get_task_instance",
+    "airflow.cli.commands.task_command",
+    "airflow.datasets.metadata",
+    "airflow.operators.empty",
+    "airflow.operators.python",
+    "airflow.providers.amazon.aws.operators.s3",
+    "astro.sql",
+    "jinja2.ext",
+    "mlflow_provider.operators.pyfunc",
+    "mlflow_provider.operators.registry",
+    # What the tasks import themselves, or what that imports when it is first used.
+    "boto3.s3.inject",
+    "git",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "mlflow.data.pandas_dataset",
+    "mlflow.sklearn",
+    "mlflow.store.artifact.s3_artifact_repo",
+    "mlflow.tracking.request_header.registry",
+    "pyarrow.dataset",
+    "scipy.stats",
+)
+
+
+@hookimpl
+def on_starting(component: object) -> None:
+    """Airflow calls this when one of its jobs starts: for the scheduler, before it forks its workers."""
+    if not isinstance(component, Job) or component.job_type != "SchedulerJob":
+        return
+    if isinstance(component.executor, LocalExecutor):
+        preload()
+
+
+@functools.cache  # tried once, whatever comes of it
+def preload() -> None:
+    try:
+        for package in PACKAGES:
+            importlib.import_module(package)
+        fill_caches()
+    except (Exception, SystemExit):
+        log.exception("Can't import packages ahead of time. Tasks run as usual, but start slower")
+    gc.freeze()  # tasks don't walk through all that when they collect garbage, so the memory stays shared
+
+
+def fill_caches() -> None:
+    """Has the packages do once what they would do in each task. Their results are the same; saved per task that needs
+    it, on 2 cores:
+    """
+    from airflow.providers_manager import ProvidersManager
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+    from sklearn.utils import all_estimators
+
+    all_estimators()  # imports all of scikit-learn, as MLflow's autologging does: 1 s
+    warn_dependency_requirement_mismatches(["mlflow"])  # which module is whose, asked before a model is loaded: 0.5 s
+    ProvidersManager().initialize_providers_dataset_uri_resources()  # asked by each DAG file with a Dataset: 0.07 s
+    inspect.stack()  # where modules lie, asked by the Amazon provider for each client: 0.3 s, then 0.05 s each
+
+
+class SchedulerPreload(AirflowPlugin):
+    name = "scheduler_preload"
+    listeners = [sys.modules[__name__]]

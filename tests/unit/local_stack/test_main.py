@@ -1,0 +1,35 @@
+"""The commands behind `make run` and `make stop`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.local_stack.pipeline import Progress
+
+main = pytest.importorskip("include.local_stack.__main__", reason="needs the stack without Docker")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_stack_can_be_stopped_whatever_is_in_the_configuration(tmp_path):
+    program = f"""
+import sys
+sys.modules["include.config"] = None  # cannot be imported
+from pathlib import Path
+from include.local_stack import __main__
+from include.local_stack.stack import Stack
+stack = Stack(Path({str(tmp_path)!r}))
+for command in (__main__.status, __main__.stop, __main__.clean):
+    command(stack)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_a_line_of_progress_shows_the_dags_that_have_started():
+    feature_eng = Progress("feature_eng", "success", 9, 9)
+    train = Progress("train", "running", 3, 9, ("a", "b"))
+
+    assert main.as_line([feature_eng, train, Progress("predict")]) == "feature_eng 9/9  train 3/9 a+b"

@@ -1,0 +1,100 @@
+"""What `make run` makes of Airflow's answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from include.local_stack.pipeline import Pipeline, PipelineError, in_words, is_current
+
+SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+LOGIN_PAGE = '<form><input name="csrf_token" type="hidden" value="token"><input name="password"></form>'
+PATTERN = """Invalid input for param data_file: 'my [x].csv' does not match '^[\\\\w]*\\\\.csv$(?!\\\\n)'
+
+Failed validating 'pattern' in schema:
+    {'type': 'string', 'pattern': '^[\\\\w]*\\\\.csv$(?!\\\\n)'}
+
+On instance:
+    'my [x].csv'"""
+MINIMUM = """Invalid input for param hyper_parameters: 0 is less than the minimum of 1
+
+Failed validating 'minimum' in schema['properties']['n_estimators']:
+    {'type': 'integer', 'minimum': 1}
+
+On instance['n_estimators']:
+    0"""
+FORM = {
+    "data_file": {"description": "The name of a CSV file in include/."},
+    "hyper_parameters": {"description": "n_estimators: how many trees."},
+}
+
+
+@pytest.fixture
+def airflow(server):
+    """An Airflow with three DAGs that accepts the login, and refuses to trigger feature_eng with this answer."""
+
+    def airflow(status: int, body: str) -> Pipeline:
+        def answer(request):
+            if request.path == "/login/":
+                return 200, LOGIN_PAGE if request.command == "GET" else "welcome"
+            if request.command == "POST":
+                return status, body
+            if request.path.endswith("/details"):
+                return 200, json.dumps({"params": FORM})
+            return 200, json.dumps({"dags": [{"dag_id": dag_id} for dag_id in ("feature_eng", "train", "predict")]})
+
+        server.answer = answer
+        return Pipeline(server.url)
+
+    return airflow
+
+
+@pytest.mark.parametrize(
+    ("edited", "current"), [([], True), (["dags/train.py"], False), (["include/config.py"], False)], ids=str
+)
+def test_an_error_that_was_corrected_meanwhile_does_not_count(edited, current, tmp_path):
+    for file in ("dags/train.py", "include/config.py"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
+        moment = SEEN.timestamp() + (60 if file in edited else -60)
+        os.utime(tmp_path / file, (moment, moment))
+
+    assert is_current({"filename": str(tmp_path / "dags/train.py"), "timestamp": SEEN.isoformat()}) is current
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [((200, LOGIN_PAGE), 200), ((429, "5 per 40 second"), 429)], ids=["login page", "login limit"]
+)
+def test_a_rejected_login_is_named(answer, status, server):
+    server.answer = lambda request: answer if request.command == "POST" else (200, LOGIN_PAGE)
+
+    with pytest.raises(PipelineError, match=rf"rejected the login admin / admin \(status {status}\)"):
+        Pipeline(server.url)
+
+
+def test_a_refused_trigger_names_the_param_the_value_and_what_it_takes(airflow):
+    pipeline = airflow(400, json.dumps({"detail": PATTERN, "title": "Bad Request"}))
+
+    with pytest.raises(PipelineError) as refused:
+        pipeline.trigger()
+
+    assert str(refused.value) == (
+        "feature_eng can't be triggered, because of its param data_file: 'my [x].csv' is not accepted. It takes: The "
+        "name of a CSV file in include/. Correct DATA_FILE in include/config.py, or what you triggered it with."
+    )
+
+
+def test_a_hyperparameter_that_breaks_its_rule_is_named():
+    assert (
+        "because of its param hyper_parameters['n_estimators']: 0 is less than the minimum of 1. "
+        "It takes: n_estimators: how many trees. Correct HYPER_PARAMETERS in include/config.py"
+    ) in in_words(MINIMUM, FORM)
+
+
+@pytest.mark.parametrize("body", ['{"detail": "no"}', "[]", "<html>"], ids=["a reason", "a list", "a page"])
+def test_any_other_refusal_is_shown_with_its_status(body, airflow):
+    with pytest.raises(PipelineError, match=r"Airflow rejected POST dags/feature_eng/dagRuns \(status 409\): \w+"):
+        airflow(409, body).trigger()

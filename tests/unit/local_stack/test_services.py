@@ -1,0 +1,42 @@
+"""How PostgreSQL is run by root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+services = pytest.importorskip("include.local_stack.services", reason="needs the stack without Docker")
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of nobody's, behind one that only root may enter."""
+    folder = tmp_path / "closed" / "postgres"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o700)
+    os.chown(folder, services.NOBODY, services.NOBODY)
+    return folder
+
+
+def run(folder: Path, *command: str) -> int:
+    return subprocess.run(services.as_postgres(folder, *command), cwd=folder, capture_output=True).returncode
+
+
+def test_it_writes_into_its_own_folder_behind_one_that_only_root_may_enter(folder):
+    assert run(folder, "touch", str(folder / "file")) == 0
+    assert (folder / "file").stat().st_uid == services.NOBODY
+
+
+def test_it_writes_nowhere_else(folder):
+    assert run(folder, "touch", str(folder.parent / "file")) != 0
+
+
+def test_it_gets_no_rights_where_every_folder_can_be_entered(tmp_path, monkeypatch):
+    monkeypatch.setattr(services, "POSTGRES", Path("/usr/bin"))
+
+    assert not [word for word in services.as_postgres(Path("/tmp/postgres"), "initdb") if "caps" in word]
