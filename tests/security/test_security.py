@@ -15,7 +15,7 @@ from airflow.exceptions import AirflowException, ParamValidationError
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
-from guarded import BUCKETS, PASSWORD, S3_SECRET, USER, Witness
+from harness.guarded_services import BUCKETS, PASSWORD, S3_SECRET, USER, Witness
 from mlflow import MlflowClient
 from sqlalchemy import Text, cast
 
