@@ -34,12 +34,21 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(scope="session")
-def project_config():
-    """`include/config.py` as the project has it, for the few tests that are about it."""
-    spec = spec_from_file_location("project_config", ROOT / "include" / "config.py")
-    config = module_from_spec(spec)
-    spec.loader.exec_module(config)
-    return config
+def load_project_config():
+    """Loads `include/config.py` as the project has it, for the few tests that are about it."""
+
+    def load():
+        spec = spec_from_file_location("project_config", ROOT / "include" / "config.py")
+        config = module_from_spec(spec)
+        spec.loader.exec_module(config)
+        return config
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def project_config(load_project_config):
+    return load_project_config()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from harness import ROOT
 from harness.possum_project import PYTHON_VARIABLES
-
 from include.local_stack.stack import Stack, free_ports
 
 

@@ -23,6 +23,8 @@ from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.stack import Stack, free_port
 
+pytestmark = pytest.mark.security
+
 # What a shell, Jinja, a file system, SQL, a CSV file or a browser could take for something else than a name.
 HOSTILE = [
     "{{ 7 * 7 }}{% raw %}",

@@ -1,4 +1,4 @@
-"""The possums' configuration as the tests know it: every name that `include/config.py` has, whatever that says by now."""
+"""The possums' configuration, which the tests have in the place of `include/config.py`, with all of its names."""
 
 from __future__ import annotations
 
