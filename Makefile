@@ -22,30 +22,30 @@ clean: stop ## stop the stack and delete its data (what is installed stays)
 	@if [ -x .venv/bin/python ]; then $(STACK) clean; fi
 
 test: install-dev ## all tests, on services and ports of their own
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --cov
 
 test-fast: install-dev ## the tests that need no service, under a minute
 	@.venv/bin/python -m pytest tests/unit tests/dags
 
 test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIUM=/path/to/it, where it isn't found)
 	@$(FIND_PYTHON) include/local_stack/install.py browser
-	@.venv/bin/python -m pytest tests/browser
+	@.venv/bin/python -m pytest -m browser
 
 screenshots: ## the pictures in the README, taken on the way of `make test-browser`
 	@SCREENSHOTS=.github/screenshots $(MAKE) test-browser
 
 test-faults: install-dev ## services that stop, processes that die, a disk that is full (half an hour)
-	@.venv/bin/python -m pytest tests/faults
+	@.venv/bin/python -m pytest -m faults
 
 test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (4 minutes)
 	@$(FIND_PYTHON) include/local_stack/install.py celery
-	@.venv/bin/python -m pytest tests/celery
+	@.venv/bin/python -m pytest -m celery
 
 test-security: install-dev ## logins, secrets and hostile names
-	@.venv/bin/python -m pytest tests/security
+	@.venv/bin/python -m pytest -m security
 
 test-endurance: install-dev ## 30 runs in a row (RUNS=5 for fewer) leave nothing behind and take as long as the first
-	@RUNS=$(RUNS) .venv/bin/python -m pytest -s tests/endurance
+	@RUNS=$(RUNS) .venv/bin/python -m pytest -s -m endurance
 
 OSV = https://api.osv.dev/v1/vulns/OSV-2020-744
 AUDIT = .venv/bin/uv tool run -q pip-audit==2.10.1 --disable-pip --vulnerability-service osv --progress-spinner off

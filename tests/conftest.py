@@ -1,30 +1,22 @@
-"""All tests see an Airflow of their own: its home is a temporary folder, its services (started only by the tests that
-need them) have free ports. Neither needs nor touches what `make run` has started.
+"""What all tests have: the possums' configuration in the place of `include/config.py`, and services on request.
+
+No test needs or touches what `make run` has started.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
-from pathlib import Path
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
+from harness import NEED_THE_STACK, ROOT, STACK_IS_INSTALLED
+from harness.airflow_settings import HOME, remove_own_airflow
+from harness.possum_project import POSSUM_PROJECT
 
-from include.local_stack.install import ROOT
-
-try:
-    from include.local_stack.stack import Stack, free_ports
-except ImportError:  # in a container the services aren't installed; it has an Airflow of its own
-    STACK = None
-else:
-    home = Path(tempfile.mkdtemp(prefix="pipeline tests "))
-    STACK = Stack(home, ports=free_ports())
-    STACK.settle()
-    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "MLFLOW_"))]:
-        del os.environ[name]
-    os.environ.update(STACK.environment())  # before anything imports airflow
+sys.path.insert(0, str(POSSUM_PROJECT))  # before anything imports include
+collect_ignore = [] if STACK_IS_INSTALLED else list(NEED_THE_STACK)
 
 
 def pytest_configure(config) -> None:
@@ -38,8 +30,25 @@ def pytest_configure(config) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    if STACK:
-        shutil.rmtree(STACK.home, ignore_errors=True)
+    remove_own_airflow()
+
+
+@pytest.fixture(scope="session")
+def load_project_config():
+    """Loads `include/config.py` as the project has it, for the few tests that are about it."""
+
+    def load():
+        spec = spec_from_file_location("project_config", ROOT / "include" / "config.py")
+        config = module_from_spec(spec)
+        spec.loader.exec_module(config)
+        return config
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def project_config(load_project_config):
+    return load_project_config()
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +72,22 @@ def readme_python(readme):
 
 @pytest.fixture(scope="session")
 def stack():
-    """PostgreSQL, S3 and MLflow, up and ready for Airflow."""
-    if STACK is None:
-        pytest.skip("needs PostgreSQL, S3 and MLflow, which only the stack without Docker installs")
-    try:
-        STACK.start("postgres", "s3", "mlflow")
-        STACK.prepare_airflow()
-        yield STACK
-    finally:
-        STACK.stop()
+    """PostgreSQL, S3 and MLflow, up and ready, and the Airflow of this process connected to them."""
+    from airflow import settings
+    from harness.stacks import PossumStack
+
+    stack = PossumStack(HOME)
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            stack.start("postgres", "s3", "mlflow")
+            stack.prepare_airflow()
+            for name, value in stack.environment().items():
+                patch.setenv(name, value)
+            settings.configure_vars()  # Airflow was imported before there was a database
+            settings.configure_orm()
+            yield stack
+        finally:
+            stack.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from include import config  # that of tests/possum_project, which is first on the tests' path
 
-from include.schema import Categorical, Numeric, Schema
-
-CSV = Path(__file__).parent / "data" / "possum.csv"  # 104 animals, 3 gaps: two in age, one in footlgth
-SCHEMA = Schema(
-    columns={
-        "site": Categorical(),
-        "Pop": Categorical(("Vic", "other")),
-        "sex": Categorical(("f", "m")),
-        "age": Numeric(0, 30),
-        "hdlngth": Numeric(30, 300),
-        "skullw": Numeric(10, 200),
-        "totlngth": Numeric(20, 200),
-        "footlgth": Numeric(10, 200),
-        "taill": Numeric(5, 100),
-    },
-    target="taill",
-    target_label="tail length",
-    target_unit="cm",
-    row="animal",
-    row_number="case",
-)
-ALPHAS = [10 ** (-3 + 4 * i / 29) for i in range(30)]  # np.logspace(-3, 1, num=30)
+CSV = config.INCLUDE / "possum.csv"  # 104 animals, 3 gaps: two in age, one in footlgth
+SCHEMA = config.SCHEMA
+ALPHAS: list[float] = config.HYPER_PARAMETERS["alphas"]

@@ -11,10 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright and a Chromium: make test-browser")
-
-from include.local_stack.stack import Stack, free_ports  # noqa: E402
+from harness.stacks import PossumStack
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MISSING = (
@@ -42,7 +39,7 @@ def chromium() -> str:
 def stack(chromium, tmp_path_factory):
     """All services, just started: nothing has run."""
     home = tmp_path_factory.mktemp("browser tests")
-    stack = Stack(home, ports=free_ports())
+    stack = PossumStack(home)
     try:
         stack.start()
         yield stack
@@ -52,18 +49,27 @@ def stack(chromium, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def complaints() -> list[str]:
-    """What the pages have complained about in the browser's console, or could not load."""
+def noted() -> list[str]:
+    """What the pages complain about in the browser's console, or can't load."""
     return []
 
 
+@pytest.fixture(autouse=True)
+def _no_page_complains(noted):
+    yield
+    complaints = noted.copy()
+    noted.clear()
+    assert complaints == []
+
+
 @pytest.fixture(scope="session")
-def page(stack, chromium, complaints):
+def page(stack, chromium, noted):
     """The page of someone who has logged in to Airflow."""
+    from playwright import sync_api
 
     def note(text: str) -> None:
         if not any(known in text for known in NOT_OURS):
-            complaints.append(text)
+            noted.append(text)
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)

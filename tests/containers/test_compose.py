@@ -11,7 +11,6 @@ import sys
 
 import pytest
 
-from include import config
 from include.local_stack.install import ROOT
 from include.operators.links import seen_by_browser
 
@@ -135,9 +134,9 @@ def test_prediction_environments_are_on_a_volume_that_the_tasks_may_write(servic
     assert not re.findall(r"^USER", dockerfile, re.MULTILINE)
 
 
-def test_plots_land_in_the_project(services, project):
+def test_plots_land_in_the_project(services, project, project_config):
     assert volumes(services["mlflow"])["/plots"] == str(project / "include" / "plots")
-    assert config.PLOTS == ROOT / "include" / "plots"
+    assert project_config.PLOTS == ROOT / "include" / "plots"
 
 
 def test_no_secret_beyond_the_documented_defaults(override):
@@ -166,12 +165,12 @@ def started(override, tmp_path):
     return start, plots
 
 
-def test_mlflow_has_the_s3_store_of_the_connection(started, variables):
+def test_mlflow_has_the_s3_store_of_the_connection(started, variables, project_config):
     start, _ = started
     seen = start(**variables)
     assert seen["AWS_ACCESS_KEY_ID"] == seen["AWS_SECRET_ACCESS_KEY"] == "minioadmin"
     assert seen["MLFLOW_S3_ENDPOINT_URL"] == "http://minio:9000"
-    assert seen["MLFLOW_ARTIFACTS_DESTINATION"] == f"s3://{config.ARTIFACT_BUCKET}"
+    assert seen["MLFLOW_ARTIFACTS_DESTINATION"] == f"s3://{project_config.ARTIFACT_BUCKET}"
 
 
 @pytest.mark.parametrize("extra", [{"region_name": "eu-west-1"}, '{"region_name": "eu-west-1"}'])

@@ -61,13 +61,10 @@ def test_every_line_is_explained():
             assert block.startswith("#") or above[-1].startswith("# ---"), block
 
 
-def test_the_connections_are_those_of_the_code():
-    from include import config
-
-    assert {f"AIRFLOW_CONN_{config.MLFLOW_CONNECTION.upper()}", f"AIRFLOW_CONN_{config.AWS_CONNECTION.upper()}"} == (
-        CONNECTIONS
-    )
-    assert VARIABLES["AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID"] == config.AWS_CONNECTION
+def test_the_connections_are_those_of_the_projects_config(project_config):
+    names = (project_config.MLFLOW_CONNECTION, project_config.AWS_CONNECTION)
+    assert {f"AIRFLOW_CONN_{name.upper()}" for name in names} == CONNECTIONS
+    assert VARIABLES["AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID"] == project_config.AWS_CONNECTION
 
 
 def test_airflow_accepts_the_connections():

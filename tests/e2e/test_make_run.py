@@ -1,47 +1,15 @@
-"""What the README promises to someone who has just cloned the project: `make run`, again, and the other commands. The
-tests follow each other.
-"""
+"""What the README promises to someone who has just cloned the project: `make run`, and `make run` again."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
 import requests
+from harness.clone import Clone
 
-stack = pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
 pytestmark = pytest.mark.timeout(1800)
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Clone:
-    """A fresh clone in an empty folder, with ports of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ports = {name: str(stack.free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT")}
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-        foreign = ("AIRFLOW", "AWS_", "MLFLOW_", "PYTHONPATH", "VIRTUAL_ENV")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        self.shell = {"cwd": folder, "env": inherited | self.ports, "stdin": subprocess.DEVNULL, "text": True}
-
-    def make(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run(["make", *words], capture_output=True, **self.shell)
-
-    def processes(self) -> list[psutil.Process]:
-        def is_ours(process: psutil.Process) -> bool:
-            try:
-                return str(self.folder) in " ".join([process.cwd(), *process.cmdline()])
-            except psutil.Error:
-                return False
-
-        return [process for process in psutil.process_iter() if is_ours(process)]
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +99,7 @@ def test_no_secret_is_readable_by_others(runs, clone):
 
 
 def test_the_repository_stays_clean(runs, clone):
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone.folder, capture_output=True, text=True)
-
-    assert status.stdout == ""
+    assert clone.git("status", "--porcelain") == ""
 
 
 def test_a_run_that_fails_says_why(runs, clone):
@@ -175,34 +141,3 @@ def test_prune_leaves_what_is_young(runs, clone):
 
     assert pruned.returncode == 0, pruned.stdout + pruned.stderr
     assert "Removed 0 of " in pruned.stdout + pruned.stderr
-
-
-def test_an_interrupted_run_says_that_it_goes_on(runs, clone):
-    run = subprocess.Popen(
-        [".venv/bin/python", "-m", "include.local_stack", "run"],
-        stdout=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # whatever the tests themselves ignore
-        **clone.shell,
-    )
-    next(line for line in run.stdout if "feature_eng" in line)
-
-    run.send_signal(signal.SIGINT)
-
-    assert "What has been started goes on; make stop ends it." in run.communicate()[0]
-    assert run.returncode == 130
-
-
-def test_stop_leaves_no_process(runs, clone):
-    assert clone.processes()
-
-    assert clone.make("stop").returncode == 0
-
-    assert clone.processes() == []
-    assert clone.make("status").stdout.count("STOPPED") == 6
-
-
-def test_clean_deletes_the_data_and_leaves_what_is_installed(runs, clone):
-    assert clone.make("clean").returncode == 0
-
-    assert [file.name for file in (clone.folder / ".local").iterdir()] == ["mlflow-server"]
-    assert (clone.folder / ".venv").exists()

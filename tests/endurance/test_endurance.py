@@ -12,11 +12,12 @@ from statistics import median
 
 import psutil
 import pytest
+from harness.stacks import PossumStack
 
 from include.local_stack.pipeline import Pipeline
-from include.local_stack.stack import AIRFLOW, STORES, Stack, free_ports
+from include.local_stack.stack import AIRFLOW, STORES, Stack
 
-pytestmark = pytest.mark.timeout(0)
+pytestmark = [pytest.mark.endurance, pytest.mark.timeout(0)]
 RUNS = int(os.environ.get("RUNS") or 30)
 PATIENCE = 60  # seconds
 WARM_UP = 2  # runs in which caches fill and server processes come up
@@ -62,7 +63,7 @@ def is_quiet(stack: Stack) -> bool:
 @pytest.fixture(scope="module")
 def usages(tmp_path_factory):
     temporary = tmp_path_factory.mktemp("temporary")
-    stack = Stack(tmp_path_factory.mktemp("endurance") / "stack", ports=free_ports())
+    stack = PossumStack(tmp_path_factory.mktemp("endurance") / "stack")
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))

@@ -15,7 +15,7 @@ from include.local_stack.pipeline import PipelineError
 from include.local_stack.services import is_healthy
 
 OUTAGE = 8  # seconds
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize(

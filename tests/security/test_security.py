@@ -15,13 +15,15 @@ from airflow.exceptions import AirflowException, ParamValidationError
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
-from guarded import BUCKETS, PASSWORD, S3_SECRET, USER, Witness
+from harness.guarded_services import BUCKETS, PASSWORD, S3_SECRET, USER, Witness
 from mlflow import MlflowClient
 from sqlalchemy import Text, cast
 
 from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.stack import Stack, free_port
+
+pytestmark = pytest.mark.security
 
 # What a shell, Jinja, a file system, SQL, a CSV file or a browser could take for something else than a name.
 HOSTILE = [

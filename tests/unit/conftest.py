@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from web_server import Server
+from harness.web_server import Server
 
 
 @pytest.fixture

@@ -1,69 +1,36 @@
-"""The names that others rely on."""
+"""The project's own `include/config.py`, whatever data it is about. All other tests have the possums' configuration."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
-import numpy as np
 import pytest
 
-from include import config
-from include.schema import Categorical, Numeric
+from include import config as possums
 
 
-def test_the_default_alphas_are_those_of_logspace():
-    np.testing.assert_allclose(config.HYPER_PARAMETERS["alphas"], np.logspace(-3, 1, num=30), rtol=1e-12)
+def test_the_files_that_it_names_are_there(project_config):
+    assert (project_config.INCLUDE / project_config.DATA_FILE).is_file()
+    if project_config.PICTURE_FILE:
+        assert (project_config.INCLUDE / project_config.PICTURE_FILE).is_file()
 
 
-def test_hyperparameters_survive_json():
-    assert json.loads(json.dumps(config.HYPER_PARAMETERS)) == config.HYPER_PARAMETERS
+def test_hyperparameters_survive_json(project_config):
+    assert json.loads(json.dumps(project_config.HYPER_PARAMETERS)) == project_config.HYPER_PARAMETERS
 
 
-def test_names():
-    assert (config.DATA_BUCKET, config.ARTIFACT_BUCKET) == ("data", "mlflowdatapossums")
-    assert (config.MLFLOW_CONNECTION, config.AWS_CONNECTION) == ("mlflow_default", "aws_conn")
-    assert config.EXPERIMENT == "Possum_tails"
-    assert config.REGISTERED_MODEL == "Reg_RidgeCV_possums"
-    assert config.MODEL_TAGS == {"model_type": "regression", "data": "possum"}
-    assert config.STAGE == "Staging"
-    assert config.MODEL_CLASS == "sklearn.linear_model.RidgeCV"
-    assert (config.FEATURES_DATASET, config.MODEL_DATASET) == ("s3://data_possum.csv", "model_trained")
-    assert (config.FEATURES_FILE, config.PREDICTIONS_FILE) == ("possum.csv", "possum_tail_length.csv")
+def test_the_possums_configuration_has_every_name_that_the_projects_has(project_config):
+    names = {name for name in vars(project_config) if name.isupper()}
 
-
-def test_columns():
-    def names(kind):
-        return {name for name, column in config.COLUMNS.items() if isinstance(column, kind)}
-
-    assert config.TARGET == "taill"
-    assert names(Categorical) == {"site", "Pop", "sex"}
-    assert names(Numeric) == {"age", "hdlngth", "skullw", "totlngth", "footlgth", "taill"}
-    assert config.ROW_NUMBER == "case"
-
-
-def test_files():
-    assert (config.INCLUDE / config.DATA_FILE).is_file()
-    assert (config.INCLUDE / config.PICTURE_FILE).is_file()
-    assert (config.PLOTS / config.PLOT_FILE).relative_to(config.INCLUDE).as_posix() == "plots/possum_tails.png"
+    assert names - set(vars(possums)) == set(), "Add them to tests/possum_project/include/config.py, too."
 
 
 @pytest.mark.parametrize(
     ("url", "bucket"),
-    [(None, "localxcom"), ("s3://localxcom", "localxcom"), ("s3://mine/xcom/", "mine")],
-    ids=["not set", "the default", "with a folder"],
+    [("s3://localxcom", "localxcom"), ("s3://mine/xcom/", "mine")],
+    ids=["the default", "with a folder"],
 )
-def test_the_xcom_bucket_is_that_of_the_xcom_backend(url, bucket):
-    name = "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL"
-    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: url} if url else {})
+def test_the_xcom_bucket_is_that_of_the_xcom_backend(url, bucket, load_project_config, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", url)
 
-    printed = subprocess.check_output(
-        [sys.executable, "-c", "from include import config; print(config.XCOM_BUCKET)"],
-        env=environment,
-        cwd=config.INCLUDE.parent,
-        text=True,
-    )
-
-    assert printed.strip() == bucket
+    assert bucket == load_project_config().XCOM_BUCKET

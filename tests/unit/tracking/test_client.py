@@ -10,7 +10,7 @@ import time
 
 import pytest
 import requests
-from web_server import Server
+from harness.web_server import Server
 
 from include.errors import ConfigurationError
 from include.orchestration.retries import is_permanent

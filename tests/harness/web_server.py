@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
     """A web server that gives one `answer` (status and text) to everything, or calls it with the request."""
 
-    answer: object = (200, "{}")
+    answer: tuple[int, str] | Callable[[BaseHTTPRequestHandler], tuple[int, str]] = (200, "{}")
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[BaseHTTPRequestHandler] = []

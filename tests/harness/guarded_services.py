@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psutil
@@ -45,7 +46,7 @@ class Guarded:
             ),
         }
 
-    def client(self, key: str = S3_KEY, secret: str = S3_SECRET):
+    def client(self, key: str = S3_KEY, secret: str = S3_SECRET) -> Any:
         login = {"aws_access_key_id": key, "aws_secret_access_key": secret, "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=self.s3, **login)
 

@@ -6,7 +6,7 @@ import os
 
 from airflow.models.mappedoperator import MappedOperator
 
-WORKERS = ("worker-0", "worker-1")
+WORKERS = os.environ["WORKERS"].split()
 
 
 def worker_name() -> str:
