@@ -57,8 +57,8 @@ advisories: install ## known advisories about the pinned packages (needs the OSV
 bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="104 1000" for others)
 	@.venv/bin/python -m include.local_stack.bench
 
-prune: install ## delete what runs older than DAYS (30) left between the tasks
-	@$(STACK) prune $(or $(DAYS),30)
+prune: install ## delete what runs older than DAYS (30) left between the tasks (DRY=1 lists it only)
+	@$(STACK) prune $(or $(DAYS),30) $(if $(DRY),--dry-run)
 
 lint: install-dev ## ruff, formatting, types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

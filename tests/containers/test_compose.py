@@ -153,14 +153,17 @@ def test_no_secret_beyond_the_documented_defaults(override):
 @pytest.fixture
 def started(override, tmp_path):
     """What MLflow's server sees when its container starts with these variables, and the folder of plots."""
-    *python, script = override["services"]["mlflow"]["entrypoint"]
+    mlflow = override["services"]["mlflow"]
+    mounted = dict(volume.split(":")[1::-1] for volume in mlflow["volumes"])
+    python, script, folder = mlflow["entrypoint"]
+    assert (python, mounted[folder]) == ("python", "./include/plots")
     plots = tmp_path / "plots"
     plots.mkdir(mode=0o755)
 
     def start(**variables: str) -> dict[str, str]:
-        environment = {"PATH": os.environ["PATH"]} | override["services"]["mlflow"]["environment"] | variables
+        environment = {"PATH": os.environ["PATH"]} | mlflow["environment"] | variables
         show = [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"]
-        command = [sys.executable, *python[1:], script.replace("/plots", str(plots)), *show]
+        command = [sys.executable, "-I", ROOT / mounted[script], plots, *show]
         return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
     return start, plots

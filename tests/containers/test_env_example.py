@@ -158,11 +158,11 @@ class TestWithoutDocker:
         }
         assert stack.s3_login() == {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
 
-    def test_a_connection_that_is_no_json_is_named(self, stack, tmp_path):
+    def test_a_connection_that_is_not_valid_json_is_named(self, stack, tmp_path):
         (tmp_path / ".env").write_text("AIRFLOW_CONN_AWS_CONN={'login': 'a'}")
         stack.variables = tmp_path / ".env"
 
-        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is no JSON"):
+        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is not valid JSON"):
             stack.s3_variables()
 
     def test_services_get_them_all(self, stack):

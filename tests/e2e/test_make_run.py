@@ -174,7 +174,7 @@ def test_prune_leaves_what_is_young(runs, clone):
     pruned = clone.make("prune")
 
     assert pruned.returncode == 0, pruned.stdout + pruned.stderr
-    assert "Removed 0 of " in pruned.stdout + pruned.stderr
+    assert "Deleted 0 XComs, and 0 of " in pruned.stdout + pruned.stderr
 
 
 def test_an_interrupted_run_says_that_it_goes_on(runs, clone):
