@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from include.local_stack.install import ROOT
+ROOT = Path(__file__).resolve().parents[1]
 
 try:
     from include.local_stack.stack import Stack, free_ports
-except ImportError:  # in a container the services aren't installed; it has an Airflow of its own
+except ImportError:  # in the image, which has an Airflow of its own and no include/local_stack
     STACK = None
 else:
     home = Path(tempfile.mkdtemp(prefix="pipeline tests "))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from readers import line_by_line
 
-from include.local_stack.install import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")

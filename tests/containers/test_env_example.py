@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from airflow.models import Connection
 from readers import docker_env_file, line_by_line
 
-from include.local_stack.install import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / ".env_example").read_text()
 VARIABLES = line_by_line(TEXT)
+NEEDED, LAPTOP = map(line_by_line, re.split(r"^# =+ Part 2.*$", TEXT, flags=re.MULTILINE))
 CONNECTIONS = {name for name in VARIABLES if name.startswith("AIRFLOW_CONN_")}
 
 
@@ -59,6 +60,18 @@ def test_every_line_is_explained():
         if re.search(r"^[A-Z]\w*=", block, re.MULTILINE):
             above = TEXT[: TEXT.index(block)].rstrip().splitlines()
             assert block.startswith("#") or above[-1].startswith("# ---"), block
+
+
+def test_production_is_not_told_to_copy_what_suits_a_laptop():
+    """README.md, "More than one machine", sends people to part 1 alone."""
+    assert {name for name in NEEDED if name.startswith("AIRFLOW")} == CONNECTIONS | {
+        "AIRFLOW__CORE__XCOM_BACKEND",
+        "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID",
+        "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL",
+        "AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH",
+    }
+    assert {name for name in LAPTOP if not name.startswith("AIRFLOW__")} == set()
+    assert "AIRFLOW__CORE__TEST_CONNECTION" in LAPTOP
 
 
 def test_the_connections_are_those_of_the_code():
