@@ -126,3 +126,4 @@ def test_codespaces():
     assert re.search(r":\S*\d", settings["image"])
     (cli,) = [options for feature, options in settings["features"].items() if "astro-cli" in feature]
     assert re.fullmatch(r"v1\.\d+\.\d+", cli["version"])  # version 2 does not start projects of Airflow 2
+    assert cli["version"] in (ROOT / ".github" / "workflows" / "ci.yml").read_text()

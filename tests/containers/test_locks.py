@@ -92,12 +92,6 @@ def test_locks_name_no_index(lock):
     assert not re.search(r"://|^--?(i|f|index-url|extra-index-url|find-links)\b", text, re.MULTILINE)
 
 
-def test_pre_commit_has_the_ruff_of_make_lint():
-    (revision,) = re.findall(r"rev: v(\S+)", (ROOT / ".pre-commit-config.yaml").read_text())
-
-    assert locked("dev", "3.11")["ruff"] == revision
-
-
 def test_the_actions_of_the_workflow_are_pinned():
     used = re.findall(r"uses: (\S+)", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
 

@@ -21,7 +21,8 @@ def anchor(heading: str) -> str:
 
 def test_every_command_is_a_target_of_the_makefile():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {target for code in CODE for target in re.findall(r"\bmake ([a-z-]+)", code)}
+    contributing = re.findall("`(.+?)`", (ROOT / ".github" / "CONTRIBUTING.md").read_text())
+    named = {target for code in CODE + contributing for target in re.findall(r"\bmake ([a-z-]+)", code)}
 
     assert {"run", "stop", "status", "clean", "test"} <= targets
     assert len(named) > 10
