@@ -4,7 +4,7 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev
+.PHONY: help run stop status clean test test-fast test-image test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: install-dev ## all tests, on services and ports of their own
 
 test-fast: install-dev ## the tests that need no service, under a minute
 	@.venv/bin/python -m pytest tests/unit tests/dags
+
+test-image: install-dev ## the tests as `astro dev pytest` runs them in the image, without Docker
+	@.ci/test-image
 
 test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIUM=/path/to/it, where it isn't found)
 	@$(FIND_PYTHON) include/local_stack/install.py browser
@@ -57,8 +60,8 @@ advisories: install ## known advisories about the pinned packages (needs the OSV
 bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="104 1000" for others)
 	@.venv/bin/python -m include.local_stack.bench
 
-prune: install ## delete what runs older than DAYS (30) left between the tasks
-	@$(STACK) prune $(or $(DAYS),30)
+prune: install ## delete what runs older than DAYS (30) left between the tasks (DRY=1 lists it only)
+	@$(STACK) prune $(or $(DAYS),30) $(if $(DRY),--dry-run)
 
 lint: install-dev ## ruff, formatting, types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

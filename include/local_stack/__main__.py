@@ -104,13 +104,13 @@ def status(stack: Stack) -> None:
         show(addresses(stack))
 
 
-def prune(stack: Stack, days: str) -> None:
-    """Deletes what runs older than `days` have left between the tasks (include/orchestration/prune.py)."""
+def prune(stack: Stack, *options: str) -> None:
+    """Delete what old runs left between the tasks, by the options of include/orchestration/prune.py."""
     if not stack.is_up():
         raise StackError("The stack is not up: make run")
-    command = [sys.executable, "-m", "include.orchestration.prune", days]
+    command = [sys.executable, "-m", "include.orchestration.prune", *options]
     if subprocess.run(command, cwd=ROOT, env=stack.environment()).returncode:
-        raise StackError("Pruning failed, see the error above.")
+        raise StackError("Pruning failed: see the error above.")
 
 
 def main(command: str, *arguments: str) -> int:

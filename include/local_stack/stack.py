@@ -28,6 +28,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_stack.certificate import create_certificate
 from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
+from include.local_stack.mlflow_server import s3_variables
 from include.local_stack.services import (
     LOOPBACK,
     NOBODY,
@@ -174,24 +175,14 @@ class Stack:
 
     def s3_variables(self) -> dict[str, str]:
         """The S3 store of `aws_conn`, as AWS's and MLflow's own variables; where that isn't JSON, this stack's own."""
-        connection: dict[str, Any] = {"login": "minioadmin", "password": "minioadmin"}
-        extra: Any = {"endpoint_url": self.url("s3")}
-        text = self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", "")
         try:
-            if text.startswith("{"):
-                connection = json.loads(text)
-                extra = connection.get("extra") or {}
-                extra = json.loads(extra) if isinstance(extra, str) else extra
+            found = s3_variables(self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", ""))
         except ValueError as error:
-            raise StackError(f"AIRFLOW_CONN_AWS_CONN in {self.variables} is no JSON: {error}.") from None
-        found = {
-            "AWS_ACCESS_KEY_ID": connection.get("login"),
-            "AWS_SECRET_ACCESS_KEY": connection.get("password"),
-            "AWS_SESSION_TOKEN": extra.get("aws_session_token"),
-            "AWS_DEFAULT_REGION": extra.get("region_name"),
-            "MLFLOW_S3_ENDPOINT_URL": extra.get("endpoint_url"),
-        }
-        return {name: value for name, value in found.items() if value}
+            raise StackError(f"AIRFLOW_CONN_AWS_CONN in {self.variables} is not valid JSON: {error}.") from None
+        if found is None:
+            found = {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
+            found["MLFLOW_S3_ENDPOINT_URL"] = self.url("s3")
+        return found
 
     def s3_login(self) -> dict[str, str]:
         """The credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""

@@ -1,52 +1,75 @@
-"""Removes what old runs have left between the tasks: `python -m include.orchestration.prune DAYS`.
+"""Delete what old runs left between the tasks: `python -m include.orchestration.prune DAYS [--dry-run]`.
 
-XComs older than that many days go from the metadata database, then the objects in the XCom bucket that no XCom refers
-to any more. Features, predictions, models and MLflow's runs stay. An Airflow that shares the bucket with another one
-needs a prefix of its own in AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL.
+XComs of the project's three DAGs that are older than that many days are deleted from the metadata database, then the
+DataFrames of the XCom backend that no XCom of any DAG refers to. Features, predictions, models and MLflow runs stay,
+and so does everything else in the bucket. Two Airflows that share the bucket need different values of
+AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL, such as s3://localxcom/team_a.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
-import sys
+import re
 from datetime import datetime, timedelta
 
-import pendulum
 from airflow.configuration import conf
 from airflow.models import XCom
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.utils import timezone
-from airflow.utils.db_cleanup import run_cleanup
 from airflow.utils.session import create_session
+from sqlalchemy import and_, not_
+
+DAGS = ("feature_eng", "train", "predict")
+# What the backend calls an object: astro.utils.dataframe.convert_dataframe_to_file.
+OBJECT_NAME = r"[a-z][a-z0-9]{64}\.parquet"
 
 log = logging.getLogger(__name__)
 
 
-def remove_old_xcoms(before: datetime) -> None:
-    """Deletes XComs from before that time. A run started by hand then needs a newer run to work for, and says so."""
-    run_cleanup(
-        clean_before_timestamp=pendulum.instance(before), table_names=["xcom"], confirm=False, skip_archive=True
-    )
+def prune(before: datetime, dry_run: bool = False) -> list[str]:
+    """Delete XComs and DataFrames from before that time, and return the addresses of the DataFrames.
 
-
-def remove_unused_objects(before: datetime) -> list[str]:
-    """Deletes objects written before that time that no XCom refers to. Returns their keys."""
+    A DataFrame written before that time is kept as long as an XCom refers to it, at whatever depth of its value. With
+    `dry_run` nothing is deleted, only logged. A run started by hand that needs a deleted XCom says so and fails.
+    """
+    is_old = and_(XCom.dag_id.in_(DAGS), XCom.timestamp < before)
+    storage = conf.get("astro_sdk", "xcom_storage_url") + "/"  # as the backend puts it in front of an object's name
+    bucket, _, prefix = storage.removeprefix("s3://").partition("/")
     hook = S3Hook(conf.get("astro_sdk", "xcom_storage_conn_id"))
-    bucket, prefix = hook.parse_s3_url(conf.get("astro_sdk", "xcom_storage_url").rstrip("/") + "/")
-    with create_session() as session:
-        values = [xcom.value for xcom in session.query(XCom)]
-    used = {value["path"] for value in values if isinstance(value, dict) and value.get("class") == "File"}
-    old = hook.list_keys(bucket, prefix, to_datetime=before)
-    unused = [key for key in old if f"s3://{bucket}/{key}" not in used]
-    if unused:
+    keys = hook.list_keys(bucket, prefix, delimiter="/", to_datetime=before)
+    written = [key for key in keys if re.fullmatch(OBJECT_NAME, key.removeprefix(prefix))]
+
+    with create_session() as session:  # read after the listing: an XCom follows its DataFrame
+        old = session.query(XCom.dag_id, XCom.run_id, XCom.task_id, XCom.map_index, XCom.key).filter(is_old).all()
+        used: set[str] = set()
+        for (value,) in session.query(XCom.value).filter(not_(is_old)).yield_per(1000):
+            used.update(re.findall(OBJECT_NAME, (value or b"").decode(errors="replace")))
+        unused = [key for key in written if key.removeprefix(prefix) not in used]
+        if not dry_run:
+            session.query(XCom).filter(is_old).delete(synchronize_session=False)
+    if unused and not dry_run:
         hook.delete_objects(bucket, unused)
-    log.info("Removed %d of %d objects in s3://%s/%s", len(unused), len(old), bucket, prefix)
-    return unused
+
+    addresses = [f"s3://{bucket}/{key}" for key in unused]
+    verb = "Would delete" if dry_run else "Deleted"
+    for xcom in old:
+        log.info("%s XCom %s", verb, " ".join(str(part) for part in xcom))
+    for address in addresses:
+        log.info("%s %s", verb, address)
+    log.info("%s %d XComs, and %d of %d DataFrames in %s", verb, len(old), len(unused), len(written), storage)
+    return addresses
+
+
+def _days(text: str) -> timedelta:
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days. For example: make prune DAYS=30")
+    return timedelta(days=float(text))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not sys.argv[1].replace(".", "", 1).isdigit():
-        sys.exit("How many days old may it be? For example: make prune DAYS=30")
-    cutoff = timezone.utcnow() - timedelta(days=float(sys.argv[1]))
-    remove_old_xcoms(cutoff)
-    remove_unused_objects(cutoff)
+    parser = argparse.ArgumentParser(description="Delete what old runs left between the tasks.")
+    parser.add_argument("days", type=_days, help="how many days old an XCom or a DataFrame must be")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be deleted, and delete nothing")
+    arguments = parser.parse_args()
+    prune(timezone.utcnow() - arguments.days, arguments.dry_run)

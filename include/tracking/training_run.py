@@ -45,9 +45,7 @@ def get(run_id: str) -> TrainingRun:
     return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
 
 
-def source_tags(
-    source: UpstreamRun, model_class: str, model: RegressorMixin, features: pd.Index
-) -> dict[str, str]:
+def source_tags(source: UpstreamRun, model_class: str, model: RegressorMixin, features: pd.Index) -> dict[str, str]:
     """Return the tags that lead from the model to its class, its recipe and the features it is trained on."""
     return {
         "model_class": model_class,

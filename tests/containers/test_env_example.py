@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from airflow.models import Connection
 from readers import docker_env_file, line_by_line
 
-from include.local_stack.install import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / ".env_example").read_text()
 VARIABLES = line_by_line(TEXT)
+NEEDED, LAPTOP = map(line_by_line, re.split(r"^# =+ Part 2.*$", TEXT, flags=re.MULTILINE))
 CONNECTIONS = {name for name in VARIABLES if name.startswith("AIRFLOW_CONN_")}
 
 
@@ -65,6 +66,18 @@ def test_the_connections_are_those_of_the_projects_config(project_config):
     names = (project_config.MLFLOW_CONNECTION, project_config.AWS_CONNECTION)
     assert {f"AIRFLOW_CONN_{name.upper()}" for name in names} == CONNECTIONS
     assert VARIABLES["AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID"] == project_config.AWS_CONNECTION
+
+
+def test_production_is_not_told_to_copy_what_suits_a_laptop():
+    """README.md, "More than one machine", sends people to part 1 alone."""
+    assert {name for name in NEEDED if name.startswith("AIRFLOW")} == CONNECTIONS | {
+        "AIRFLOW__CORE__XCOM_BACKEND",
+        "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID",
+        "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL",
+        "AIRFLOW__CORE__MAX_TEMPLATED_FIELD_LENGTH",
+    }
+    assert {name for name in LAPTOP if not name.startswith("AIRFLOW__")} == set()
+    assert "AIRFLOW__CORE__TEST_CONNECTION" in LAPTOP
 
 
 def test_airflow_accepts_the_connections():
@@ -155,11 +168,11 @@ class TestWithoutDocker:
         }
         assert stack.s3_login() == {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
 
-    def test_a_connection_that_is_no_json_is_named(self, stack, tmp_path):
+    def test_a_connection_that_is_not_valid_json_is_named(self, stack, tmp_path):
         (tmp_path / ".env").write_text("AIRFLOW_CONN_AWS_CONN={'login': 'a'}")
         stack.variables = tmp_path / ".env"
 
-        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is no JSON"):
+        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is not valid JSON"):
             stack.s3_variables()
 
     def test_services_get_them_all(self, stack):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -12,11 +13,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
-from include.local_stack.install import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12")
 AIRFLOW = "2.11.0"  # of astro-runtime:13.4.0
 LOCKS = ROOT / "include" / "local_stack" / "locks"
+if not LOCKS.exists():
+    pytest.skip("the locks belong to the stack without Docker", allow_module_level=True)
 GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 
 
@@ -88,12 +90,6 @@ def test_locks_name_no_index(lock):
     text = lock.read_text()
     assert "--hash=sha256:" in text
     assert not re.search(r"://|^--?(i|f|index-url|extra-index-url|find-links)\b", text, re.MULTILINE)
-
-
-def test_pre_commit_has_the_ruff_of_make_lint():
-    (revision,) = re.findall(r"rev: v(\S+)", (ROOT / ".pre-commit-config.yaml").read_text())
-
-    assert locked("dev", "3.11")["ruff"] == revision
 
 
 def test_the_actions_of_the_workflow_are_pinned():

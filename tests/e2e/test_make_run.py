@@ -140,4 +140,4 @@ def test_prune_leaves_what_is_young(runs, clone):
     pruned = clone.make("prune")
 
     assert pruned.returncode == 0, pruned.stdout + pruned.stderr
-    assert "Removed 0 of " in pruned.stdout + pruned.stderr
+    assert "Deleted 0 XComs, and 0 of " in pruned.stdout + pruned.stderr

@@ -1,4 +1,4 @@
-"""The clean-up takes what nothing refers to, and nothing else. (The last one here: others need what it takes.)"""
+"""`make prune` deletes what old runs left between the tasks, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,58 +7,179 @@ import sys
 from datetime import timedelta
 
 import pytest
+from airflow.decorators import dag, task
+from airflow.models import XCom
 from airflow.utils import timezone
+from airflow.utils.session import create_session
+from sqlalchemy import text
 
 from include.orchestration import prune
 
+ORPHAN = "a" + "1" * 64 + ".parquet"  # as the XCom backend names a DataFrame
+STRANGERS = (
+    "model.pkl",
+    "data.csv",
+    "orphan.parquet",
+    f"team/{ORPHAN}",
+    f"{ORPHAN}.bak",
+    f"my-{ORPHAN}",
+    ORPHAN.upper(),
+)
+
 
 @pytest.fixture
-def keys(s3):
-    return lambda: {item["Key"] for item in s3.list_objects_v2(Bucket="localxcom").get("Contents", [])}
+def contents(s3):
+    """What lies in the XCom bucket, by key."""
+
+    def read() -> dict[str, bytes]:
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket="localxcom").get("Contents", [])]
+        return {key: s3.get_object(Bucket="localxcom", Key=key)["Body"].read() for key in keys}
+
+    return read
 
 
-def test_only_objects_that_no_xcom_refers_to_are_removed(passes, s3, keys):
-    before = keys()
-    s3.put_object(Bucket="localxcom", Key="orphan.parquet", Body=b"left by a task that was run again")
+@pytest.fixture(autouse=True)
+def _put_back(passes, s3, contents):
+    """Other tests need what these delete: afterwards XComs and bucket are as they were before."""
+    objects = contents()
+    with create_session() as session:
+        session.execute(text("CREATE TABLE kept AS TABLE xcom"))
+    yield
+    for key in contents().keys() - objects.keys():
+        s3.delete_object(Bucket="localxcom", Key=key)
+    for key, body in objects.items():
+        s3.put_object(Bucket="localxcom", Key=key, Body=body)
+    with create_session() as session:
+        session.execute(text("DELETE FROM xcom"))
+        session.execute(text("INSERT INTO xcom SELECT * FROM kept"))
+        session.execute(text("DROP TABLE kept"))
 
-    removed = prune.remove_unused_objects(timezone.utcnow() + timedelta(minutes=1))
 
-    assert "orphan.parquet" in removed
-    assert keys() == before - set(removed)
-    assert keys()
-
-
-def test_young_objects_stay(passes, s3, keys):
-    s3.put_object(Bucket="localxcom", Key="just written.parquet", Body=b"its XCom follows in a moment")
-
-    assert prune.remove_unused_objects(timezone.utcnow() - timedelta(days=1)) == []
-    assert "just written.parquet" in keys()
+@pytest.fixture
+def put(s3):
+    return lambda *keys: [s3.put_object(Bucket="localxcom", Key=key, Body=b"content") for key in keys]
 
 
 @pytest.fixture
 def command():
     """Runs what stands behind `make prune`."""
-    return lambda days: subprocess.run(
-        [sys.executable, "-m", "include.orchestration.prune", days], capture_output=True, text=True
+    return lambda *options: subprocess.run(
+        [sys.executable, "-m", "include.orchestration.prune", *options], capture_output=True, text=True
     )
 
 
-def test_the_command_takes_what_old_runs_left_between_the_tasks_and_nothing_else(run_pipeline, command, keys, snapshot):
-    run_pipeline()
-    before = snapshot()
-    assert keys()
+def count_xcoms(*dag_ids: str) -> int:
+    with create_session() as session:
+        return session.query(XCom).filter(XCom.dag_id.in_(dag_ids)).count()
+
+
+@pytest.fixture
+def run_of_another_dag(run_dag):
+    """The run of someone else's DAG whose task returned DataFrames inside a list and a dictionary."""
+
+    @dag(schedule=None, start_date=timezone.datetime(2026, 1, 1), dag_id="of_another_team")
+    def of_another_team():
+        @task
+        def nested():
+            import pandas as pd
+
+            return {"frames": [pd.DataFrame({"a": [1]}), {"deeper": pd.DataFrame({"a": [2]})}]}
+
+        nested()
+
+    return run_dag(of_another_team())
+
+
+def test_the_dags_are_those_of_the_project(dags):
+    assert set(prune.DAGS) == set(dags)
+
+
+def test_an_object_that_no_xcom_refers_to_is_deleted(put, contents):
+    before = contents()
+    put(ORPHAN)
+    with create_session() as session:
+        session.query(XCom).update({XCom.timestamp: timezone.utcnow() + timedelta(days=1)})
+
+    deleted = prune.prune(timezone.utcnow() + timedelta(minutes=1))
+
+    assert f"s3://localxcom/{ORPHAN}" in deleted
+    assert contents() == {key: body for key, body in before.items() if f"s3://localxcom/{key}" not in deleted}
+    with create_session() as session:
+        paths = [xcom.value["path"] for xcom in session.query(XCom) if "path" in (xcom.value or ())]
+    frames = {path.removeprefix("s3://localxcom/") for path in paths if path.startswith("s3://localxcom/")}
+    assert frames == set(contents()) != set()
+
+
+def test_objects_of_others_under_the_same_url_survive(put, contents, command):
+    put(ORPHAN, *STRANGERS)
 
     done = command("0")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert keys() == set()
+    assert set(contents()) == set(STRANGERS)
+
+
+def test_a_prefix_in_the_url_is_the_only_place_looked_at(put, contents, monkeypatch):
+    put(ORPHAN, f"team/{ORPHAN}", f"team_b/{ORPHAN}", f"team/deeper/{ORPHAN}")
+    before = contents().keys()
+    monkeypatch.setenv("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom/team")
+
+    deleted = prune.prune(timezone.utcnow() + timedelta(minutes=1))
+
+    assert deleted == [f"s3://localxcom/team/{ORPHAN}"]
+    assert contents().keys() == before - {f"team/{ORPHAN}"}
+
+
+def test_xcoms_of_another_dag_and_the_frames_nested_in_them_survive(run_of_another_dag, contents, command):
+    done = command("0")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count_xcoms(*prune.DAGS) == 0
+    found = XCom.get_one(dag_id="of_another_team", task_id="nested", run_id=run_of_another_dag.run_id)
+    assert found["frames"][0]["a"].tolist() == [1]
+    assert found["frames"][1]["deeper"]["a"].tolist() == [2]
+    assert len(contents()) == 2
+
+
+def test_young_xcoms_and_objects_stay(put, contents, command):
+    put(ORPHAN)
+    before, xcoms = contents(), count_xcoms(*prune.DAGS)
+
+    done = command("1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents() == before
+    assert count_xcoms(*prune.DAGS) == xcoms
+
+
+def test_a_dry_run_lists_what_would_go_and_deletes_nothing(put, contents, command):
+    before, xcoms = contents(), count_xcoms(*prune.DAGS)
+    put(*STRANGERS)
+
+    done = command("0", "--dry-run")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = done.stdout + done.stderr
+    assert before.keys() <= contents().keys()
+    assert count_xcoms(*prune.DAGS) == xcoms
+    assert not [key for key in before if f"Would delete s3://localxcom/{key}" not in listed]
+    assert not [key for key in STRANGERS if f"s3://localxcom/{key}\n" in listed]
+    assert listed.count("Would delete XCom ") == xcoms > 0
+
+
+def test_features_predictions_models_and_mlflow_runs_stay(command, contents, snapshot):
+    before = snapshot()
+
+    done = command("0")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents() == {}
     assert snapshot() == before
-    run_pipeline()
 
 
-@pytest.mark.parametrize("days", ["ten", "-1"])
-def test_the_command_wants_a_number_of_days(days, command):
+@pytest.mark.parametrize("days", ["ten", "-1", "nan", "1e9"])
+def test_days_that_are_not_a_number_of_days_are_refused(days, command):
     refused = command(days)
 
     assert refused.returncode != 0
-    assert "How many days old" in refused.stderr
+    assert "make prune DAYS=30" in refused.stderr or "expected one argument" in refused.stderr, refused.stderr
