@@ -50,9 +50,15 @@ def fetch_model_run_id() -> str:
 
 @task
 def add_line_to_file(model_run_id: str) -> list[str]:
-    from include.tracking import registry
+    from mlflow import MlflowClient
 
-    return registry.require(model_run_id, config.PREDICTION_PACKAGES)
+    from include.tracking.lineage import logged_model
+    from include.tracking.requirements import add_to_requirements
+    from include.tracking.session import mlflow_connected
+
+    with fail_for_good(), mlflow_connected():
+        model = logged_model(MlflowClient().get_run(model_run_id))
+        return add_to_requirements(model.artifact_location, config.PREDICTION_PACKAGES, config.AWS_CONNECTION)
 
 
 @aql.dataframe
