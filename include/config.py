@@ -49,7 +49,9 @@ HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
     }
 }
 
-PREDICTION_PACKAGES = ("boto3", "pandas")  # that the prediction environment needs beside the model's own
+# What the prediction environment needs in addition to the model's own packages: DataFrames come and go as Parquet, and
+# boto3 lets others who build it load the model from S3.
+PREDICTION_PACKAGES = ("boto3", "pandas", "pyarrow")
 
 # --- How it is judged ---
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version as installed
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 import mlflow.sklearn
 import pandas as pd
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from sklearn.base import clone
 
 from include import config
@@ -99,29 +94,6 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str, name: str = con
             client.delete_registered_model_alias(name, "challenger")
     log.info("Version %s becomes %s: %s", number, decision.alias, decision.reason)
     return decision
-
-
-@fail_for_good()
-@mlflow_connected()
-def require(run_id: str, packages: Iterable[str]) -> list[str]:
-    """Makes sure that `packages` stand in the requirements.txt of the run's model. Returns the lines that it has added.
-
-    A package is added as it is installed here. One that is there already stays as it is pinned.
-    """
-    location = logged_model(MlflowClient().get_run(run_id)).artifact_location
-    with TemporaryDirectory() as folder:
-        file = Path(mlflow.artifacts.download_artifacts(f"{location}/requirements.txt", dst_path=folder))
-        lines = file.read_text().splitlines()
-        present = {canonicalize_name(Requirement(line).name) for line in lines if line.strip() and line[0] not in "#-"}
-        missing = [
-            f"{package}=={installed(package)}" for package in packages if canonicalize_name(package) not in present
-        ]
-        if missing:
-            bucket, key = S3Hook.parse_s3_url(f"{location}/requirements.txt")
-            text = "\n".join([*lines, *missing]) + "\n"
-            S3Hook(config.AWS_CONNECTION).load_string(text, key, bucket, replace=True)
-    log.info("Added %s to requirements.txt" if missing else "Nothing to add to requirements.txt%s", ", ".join(missing))
-    return missing
 
 
 @contextmanager

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+import logging
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution, distributions, packages_distributions
 
-from packaging.requirements import Requirement
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-# What predicting takes: load the model from MLflow and S3, read and write Parquet.
-PREDICTING = ("boto3", "cloudpickle", "mlflow-skinny", "pandas", "pyarrow", "scikit-learn")
+from include.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+
+# What it takes to load a scikit-learn model and to call it. Pandas is what MLflow hands the rows over in.
+MODEL_PACKAGES = ("cloudpickle", "mlflow-skinny", "pandas", "scikit-learn")
 
 
 def pinned_requirements(model_class: str) -> list[str]:
-    """`name==version` of everything that a model of this class needs to predict, as it is installed here."""
+    """Returns `name==version` of everything that a model of this class needs, as it is installed here."""
     module = model_class.partition(".")[0]
-    return pinned([*PREDICTING, *([] if module == "sklearn" else packages_distributions().get(module, []))])
+    own = [] if module == "sklearn" else packages_distributions().get(module, [])
+    return pinned([*MODEL_PACKAGES, *own])
 
 
-def pinned(names: list[str]) -> list[str]:
-    """`name==version` of the packages and of all that they depend on, sorted by name."""
+def add_to_requirements(model_uri: str, packages: Sequence[str], aws_conn_id: str) -> list[str]:
+    """Adds `packages` and all that they depend on to the requirements.txt of a logged model.
+
+    A package that is named there already stays as it is pinned, so that another call adds nothing.
+
+    Args:
+        model_uri: where the model's files are, `s3://<bucket>/<folder>`
+        packages: names; each is pinned as it is installed here
+        aws_conn_id: the connection to the S3 store
+
+    Returns:
+        The added lines.
+    """
+    bucket, key = S3Hook.parse_s3_url(f"{model_uri}/requirements.txt")
+    hook = S3Hook(aws_conn_id)
+    lines = hook.read_key(key, bucket).splitlines()
+    present = {_name(line) for line in lines}
+    missing = [line for line in pinned(packages) if _name(line) not in present]
+    if missing:
+        text = "\n".join([*lines, *missing]) + "\n"
+        hook.load_string(text, key, bucket, replace=True)
+        log.info("Added to requirements.txt: %s", ", ".join(missing))
+    else:
+        log.info("Nothing to add to requirements.txt: it names all of %s", ", ".join(packages))
+    return missing
+
+
+def _name(line: str) -> str | None:
+    """The package that a line of requirements.txt names, if it names one: options and paths do not."""
+    try:
+        return canonicalize_name(Requirement(line.partition(" #")[0]).name)
+    except InvalidRequirement:
+        return None
+
+
+def pinned(names: Sequence[str]) -> list[str]:
+    """Returns `name==version` of the packages and of all that they depend on, sorted by name.
+
+    Raises:
+        ConfigurationError: one of the packages is not installed here.
+    """
+    for name in names:
+        if not any(distributions(name=Requirement(name).name)):
+            raise ConfigurationError(f"Package {name!r} is not installed here. Add it to requirements.txt.")
     versions: dict[str, str] = {}
     waiting = [Requirement(name) for name in names]
     seen = set()
