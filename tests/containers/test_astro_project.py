@@ -96,7 +96,10 @@ def test_packages():
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
-        *((path, True) for path in ("dags/train.py", "include/possum.csv", "plugins/scheduler_preload.py", "requirements.txt")),
+        *(
+            (path, True)
+            for path in ("dags/train.py", "include/possum.csv", "plugins/ui_buttons.py", "requirements.txt")
+        ),
         *((path, True) for path in ("tests/conftest.py", ".astro/test_dag_integrity_default.py", "pyproject.toml")),
         *((path, False) for path in (".env", ".git/HEAD", ".venv/bin/python", ".local/stack.json", "logs/a.log")),
         *((path, False) for path in ("include/plots/possum_tails.png", "include/__pycache__/a.pyc", ".ruff_cache/a")),
