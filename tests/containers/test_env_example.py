@@ -162,7 +162,7 @@ class TestWithoutDocker:
         (tmp_path / ".env").write_text("AIRFLOW_CONN_AWS_CONN={'login': 'a'}")
         stack.variables = tmp_path / ".env"
 
-        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is no JSON"):
+        with pytest.raises(Exception, match=r"AIRFLOW_CONN_AWS_CONN in .*\.env is not valid JSON"):
             stack.s3_variables()
 
     def test_services_get_them_all(self, stack):
