@@ -22,7 +22,8 @@ def on_dataset_changed(dataset: Dataset) -> None:
     """
     from include import config  # here, since tasks are forked from the scheduler and must read it as it is by then
 
-    if dataset.uri not in (config.FEATURES_DATASET, config.MODEL_DATASET):
+    ours = {Dataset(uri).uri for uri in (config.FEATURES_DATASET, config.MODEL_DATASET)}  # as Airflow normalises them
+    if dataset.uri not in ours:
         return
     ids = select(DatasetModel.id).where(DatasetModel.uri == dataset.uri)
     waiting = update(DatasetDagRunQueue).where(DatasetDagRunQueue.dataset_id.in_(ids))

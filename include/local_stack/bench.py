@@ -35,7 +35,7 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Run:
-    """One pass through the three DAGs: seconds, the peak memory (bytes) of each task, and bytes that it left."""
+    """One pipeline run: seconds, the peak memory (bytes) of each task, and the bytes that it left."""
 
     dags: dict[str, float]
     tasks: dict[str, float]

@@ -18,12 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = Path(__file__).resolve().parent / "locks"
 AIRFLOW_ENVIRONMENT = ROOT / ".venv"
-UV = AIRFLOW_ENVIRONMENT / "bin" / "uv"  # the last thing that making the environment brings
+UV = AIRFLOW_ENVIRONMENT / "bin" / "uv"  # the last thing that creating the environment brings
 MLFLOW_ENVIRONMENT = ROOT / ".local" / "mlflow-server"
 
 
 def install(environment: Path, lock: Path) -> None:
-    """Brings `environment` to what `lock` says, making it first where it is missing or broken."""
+    """Brings `environment` to what `lock` says, creating it first if it is missing or broken."""
     stamp = environment / f".{lock.stem}-installed"
     locked = hashlib.sha256(lock.read_bytes()).hexdigest()
     python = environment / "bin" / "python"
@@ -52,13 +52,13 @@ def suits(python: Path) -> bool:
 
 
 def create(environment: Path) -> None:
-    """Makes an empty environment; the first one gets `uv`, which fills both."""
+    """Creates an empty environment; the first one gets `uv`, which fills both."""
     if environment != AIRFLOW_ENVIRONMENT:
         command(UV, "venv", "-q", "--python", sys.executable, environment)
         return
     if subprocess.run([sys.executable, "-m", "venv", environment]).returncode:
         shutil.rmtree(environment, ignore_errors=True)
-        sys.exit("This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv")
+        sys.exit("This Python cannot create virtual environments. On Debian and Ubuntu: apt install python3-venv")
     pinned_uv = re.findall(r"^uv==.*?(?=^\S)", (LOCKS / "airflow.txt").read_text(), re.DOTALL | re.MULTILINE)
     requirements = environment / "uv.txt"
     requirements.write_text("".join(pinned_uv))
@@ -67,7 +67,7 @@ def create(environment: Path) -> None:
 
 def command(*words: str | Path) -> None:
     if status := subprocess.run(words).returncode:
-        sys.exit(f"Installing failed (status {status}); the reason stands above. Is the package index reachable?")
+        sys.exit(f"Installing failed (status {status}), see the error above. Is the package index reachable?")
 
 
 if __name__ == "__main__":

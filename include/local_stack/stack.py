@@ -320,18 +320,18 @@ class Stack:
                 "--encoding=UTF8",
                 "--no-locale",
                 "--no-instructions",
-                "--set=scram_iterations=1",  # stretches weak passwords, of which this is none, at each connection
+                "--set=scram_iterations=1",  # more would protect weak passwords, which this isn't, at each connection
             )
             command = as_postgres(folder, POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
             made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             if made.returncode:
-                raise StackError(f"PostgreSQL could not make its files in {folder}:\n{made.stdout}{made.stderr}")
+                raise StackError(f"PostgreSQL could not create its files in {folder}:\n{made.stdout}{made.stderr}")
             (folder / "unfinished").rename(folder / "data")
         # Nothing of this stack runs now. A lock left by a crash may name a process number that is someone else's today.
         (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def prepare_airflow(self) -> None:
-        """Migrates the metadata database and makes the user admin, once."""
+        """Migrates the metadata database and creates the user admin, once."""
         done = self.home / "airflow" / f"prepared-{version('apache-airflow')}"
         if done.exists():
             return
@@ -368,7 +368,9 @@ class Stack:
         deadline = time.monotonic() + PATIENCE
         while not ready():
             if time.monotonic() > deadline:
-                raise StackError(f"Waited {PATIENCE} s in vain for {what}. The logs are in {self.home / 'logs'}")
+                raise StackError(
+                    f"Timed out after {PATIENCE} s waiting for {what}. The logs are in {self.home / 'logs'}"
+                )
             time.sleep(0.1)
 
     @contextlib.contextmanager
@@ -400,7 +402,7 @@ def free_port() -> int:
 
 
 def free_ports() -> dict[str, int]:
-    """For a stack beside the one of `make run`."""
+    """For a stack next to the one of `make run`."""
     return {name: free_port() for name in PORTS}
 
 

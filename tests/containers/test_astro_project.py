@@ -95,7 +95,10 @@ def test_packages():
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
-        *((path, True) for path in ("dags/train.py", "include/possum.csv", "plugins/pipeline.py", "requirements.txt")),
+        *(
+            (path, True)
+            for path in ("dags/train.py", "include/possum.csv", "plugins/ui_buttons.py", "requirements.txt")
+        ),
         *((path, True) for path in ("tests/conftest.py", ".astro/test_dag_integrity_default.py", "pyproject.toml")),
         *((path, False) for path in (".env", ".git/HEAD", ".venv/bin/python", ".local/stack.json", "logs/a.log")),
         ("include/local_stack/stack.py", False),

@@ -50,7 +50,7 @@ def test_a_dag_that_waits_for_its_turn_takes_the_newest_event(uri, dag_id, annou
 def test_the_queue_of_another_projects_dataset_stays_as_it_is(announce):
     theirs = Dataset("s3://of-someone-else")
     with create_session() as session:
-        dataset_manager.create_datasets([theirs], session=session)
+        dataset_manager.create_datasets([DatasetModel.from_public(theirs)], session=session)
 
     event, queued = announce(theirs, "train")
 

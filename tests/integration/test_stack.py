@@ -162,7 +162,8 @@ def test_no_port_of_the_s3_store_lets_anyone_in_without_credentials(small):
                     answer = requests.request(method, f"http://127.0.0.1:{port}{path}", data=b"x", timeout=10)
                 except requests.RequestException:  # it speaks gRPC alone
                     continue
-                assert not re.search('secret-name|secret-content|"fid"', answer.text), (port, method, path)
+                told = re.search('secret-name|secret-content|"fid"', answer.text) if answer.ok else None
+                assert not told, (port, method, path)
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.FutureTimeoutError):
             grpc.channel_ready_future(channel).result(timeout=1)
 
@@ -198,10 +199,11 @@ def test_a_supervisor_that_does_not_stop_is_named(small, monkeypatch):
         raise xmlrpc.client.Fault(6, "SHUTDOWN_STATE")
         yield
 
-    with monkeypatch.context() as patch, pytest.raises(StackError, match=r"have not stopped in 0\.5 s"):
+    with monkeypatch.context() as patch:
         patch.setattr("include.local_stack.stack.PATIENCE", 0.5)
         patch.setattr(small, "_supervisor", shutting_down)
-        small.is_up()
+        with pytest.raises(StackError, match=r"have not stopped in 0\.5 s"):
+            small.is_up()
 
 
 def test_logins_are_not_limited(small):
