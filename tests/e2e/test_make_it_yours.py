@@ -66,8 +66,7 @@ from include.local_stack.stack import Stack, free_ports
 stack = Stack(Path(sys.argv[1]), ports=free_ports())
 stack.start("postgres", "s3", "mlflow")
 stack.prepare_airflow()
-ours = {"PREDICTION_ENVIRONMENTS": os.environ["PREDICTION_ENVIRONMENTS"]}  # one that is there already
-os.environ.update(stack.environment() | ours)
+os.environ.update(stack.environment())
 
 from airflow.models import DagBag
 from airflow.serialization.serialized_objects import SerializedDAG
