@@ -57,7 +57,7 @@ class CeleryStack(PossumStack):
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "project" / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "project" / "plugins"),
         }
-        del environment["PREDICTION_ENVIRONMENTS"]  # which is in the stack's folder; without it, in the home
+        environment.pop("UV_CACHE_DIR", None)  # without it, uv's cache is in the home
         command = [sys.executable, "-m", "airflow", "celery", "worker", "-q", name, "-H", name, "-c", "2", "-s"]
         with (folder / "log").open("w") as log:
             return subprocess.Popen(command, cwd=folder / "airflow", env=environment, stdout=log, stderr=log)

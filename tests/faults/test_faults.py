@@ -104,21 +104,28 @@ def test_postgresql_is_restarted(site):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
 def test_the_disk_is_full_where_the_prediction_environment_is_built(site):
-    environments = site.stack.home / "prediction-environments"
-    shutil.rmtree(environments)
-    environments.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", environments], check=True)
+    shutil.rmtree(site.uv_cache)
+    site.uv_cache.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", site.uv_cache], check=True)
     try:
         run_id = site.pipeline.trigger()
         with pytest.raises(PipelineError, match="No space left on device"):
             site.pipeline.finish(run_id)
-        left = [path for path in environments.iterdir() if path.is_dir()]
     finally:
-        subprocess.run(["umount", environments], check=True)
+        subprocess.run(["umount", site.uv_cache], check=True)
 
-    assert left == []
     site.clear("predict", site.pipeline.runs(run_id)["predict"])
     site.pipeline.finish(run_id)
+
+
+def test_the_prediction_environment_is_damaged(site):
+    site.pipeline.finish(site.pipeline.trigger())  # it is there now
+    (environment,) = site.uv_cache.glob("environments-v*/*/*/lib/*/site-packages")
+    shutil.rmtree(environment / "pandas")
+
+    run_id = site.pipeline.trigger()
+
+    assert site.of_each_task(run_id, "try_number")["predict.run_prediction"] == 2
 
 
 def test_feature_eng_is_triggered_five_times_at_once(site):

@@ -38,7 +38,8 @@ class Site:
     """A stack and its pipeline, seen from outside."""
 
     def __init__(self, home: Path, replaced: dict[str, str] | None = None, **ports: int) -> None:
-        text = (ROOT / ".env_example").read_text() + IMPATIENCE
+        self.uv_cache = home / "uv-cache"  # its own, to be damaged
+        text = (ROOT / ".env_example").read_text() + IMPATIENCE + f"UV_CACHE_DIR={self.uv_cache}\n"
         for old, new in (replaced or {}).items():
             text = text.replace(old, new)
         (variables := home / "variables").write_text(text)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 from datetime import datetime
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from airflow import DAG
-from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.exceptions import AirflowFailException
 from sklearn.linear_model import LinearRegression
 
+from include import config
 from include.operators.prediction import ModelLoadAndPredictOperator
+from include.tracking.requirements import MODEL_PACKAGES, pinned, pinned_requirements
 
 MODEL = "Reg_RidgeCV_possums"
 
@@ -71,11 +74,45 @@ def test_a_model_that_is_missing_fails_for_good(rows):
         predict(f"models:/{MODEL}/99", rows)
 
 
-def test_a_missing_column_is_named(rows, capfd, caplog):
-    with pytest.raises(AirflowException), caplog.at_level("INFO"):
+def test_a_missing_column_is_named_and_not_tried_again(rows):
+    with pytest.raises(AirflowFailException, match=r"Model is missing inputs \['footlgth'\]"):
         predict(f"models:/{MODEL}/Staging", rows.drop(columns="footlgth"))
 
-    assert "Model is missing inputs ['footlgth']" in caplog.text + capfd.readouterr().out
+
+def test_a_model_of_any_flavour_predicts_and_sees_no_secret(tmp_path, monkeypatch):
+    """One that is loaded by pyfunc, and answers each row with what it can see under that name."""
+    code = tmp_path / "model.py"
+    code.write_text(
+        "import importlib.util, os\n"
+        "from mlflow.models import set_model\n"
+        "from mlflow.pyfunc import PythonModel\n"
+        "class Spy(PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
+        "        found = [os.environ.get(name, 'nothing') for name in model_input['name']]\n"
+        "        return [*found[:-1], str(importlib.util.find_spec('include'))]\n"
+        "set_model(Spy())\n"
+    )
+    names = ["AIRFLOW_CONN_AWS_CONN", "AIRFLOW_CONN_MLFLOW_DEFAULT", "AIRFLOW__CORE__FERNET_KEY"]
+    names += ["AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD", "PYTHONPATH", "HOME", "last"]
+    for name in set(names) - {"HOME", "MLFLOW_TRACKING_URI"}:
+        if name not in os.environ:
+            monkeypatch.setenv(name, "a secret")
+    needed = pinned([*MODEL_PACKAGES, *config.PREDICTION_PACKAGES])
+    mlflow.pyfunc.save_model(tmp_path / "spy", python_model=str(code), pip_requirements=needed)
+
+    predicted = predict(str(tmp_path / "spy"), pd.DataFrame({"name": names}))
+
+    assert predicted["prediction"].tolist() == ["nothing"] * 7 + [os.environ["HOME"], "None"]
+
+
+def test_what_is_logged_names_what_it_needs_itself_and_nothing_more(passes, as_outsider, client, tmp_path):
+    """The transformer's file is as it was logged: `add_line_to_file` adds to that of the model."""
+    transformer = client.get_model_version(MODEL, "1").tags["transformer"]
+    folder = Path(mlflow.artifacts.download_artifacts(transformer, dst_path=str(tmp_path)))
+    lines = (folder / "requirements.txt").read_text().split()
+
+    assert sorted(lines) == pinned_requirements("sklearn.linear_model.RidgeCV")
+    assert {"boto3", "pyarrow"}.isdisjoint(line.partition("==")[0] for line in lines)
 
 
 def test_requirements_that_cannot_be_installed(rows, as_outsider, client):

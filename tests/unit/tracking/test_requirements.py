@@ -5,7 +5,8 @@ from importlib.metadata import version
 
 import pytest
 
-from include.tracking.requirements import pinned, pinned_requirements
+from include.errors import ConfigurationError
+from include.tracking.requirements import _name, pinned, pinned_requirements
 
 
 @pytest.fixture
@@ -51,7 +52,28 @@ def test_what_another_system_needs_is_left_out(package):
     assert pinned(["unit-a"]) == ["unit-a==1.0", "unit-c==3.0"]
 
 
-def test_what_is_not_here_is_left_out(package):
+def test_a_package_that_is_not_installed_is_named():
+    with pytest.raises(ConfigurationError, match="unit-not-installed"):
+        pinned(["unit-not-installed"])
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("Unit_A==1.0", "unit-a"),
+        ("unit-a[fast]>=1; python_version > '3'  # why", "unit-a"),
+        ("unit-a @ file:///unit_a-1.0-py3-none-any.whl", "unit-a"),
+        ("# unit-a", None),
+        ("--extra-index-url https://example.com/simple", None),
+        ("code/unit_a-1.0-py3-none-any.whl", None),
+        ("", None),
+    ],
+)
+def test_the_package_that_a_line_names(line, name):
+    assert _name(line) == name
+
+
+def test_a_dependency_that_is_not_here_is_left_out(package):
     package("unit-a", "1.0", "unit-not-installed")
 
     assert pinned(["unit-a"]) == ["unit-a==1.0"]
@@ -60,8 +82,9 @@ def test_what_is_not_here_is_left_out(package):
 def test_a_model_of_scikit_learn():
     versions = dict(line.split("==") for line in pinned_requirements("sklearn.linear_model.RidgeCV"))
 
-    for name in ("boto3", "cloudpickle", "mlflow-skinny", "pandas", "pyarrow", "scikit-learn", "numpy", "scipy"):
+    for name in ("cloudpickle", "mlflow-skinny", "pandas", "scikit-learn", "numpy", "scipy"):
         assert versions[name] == version(name)
+    assert {"boto3", "pyarrow"}.isdisjoint(versions)  # what the prediction environment needs is added later
     assert "mlflow" not in versions  # large, and not needed to predict
     assert "apache-airflow" not in versions
     assert list(versions) == sorted(versions)

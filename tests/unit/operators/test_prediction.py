@@ -1,0 +1,123 @@
+"""The environment of the prediction operator, built by the real uv from a package that is created here."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from airflow import DAG
+from airflow.exceptions import AirflowException
+
+from include.operators.prediction import ModelLoadAndPredictOperator
+
+INHERITED = {"LANG": "C.UTF-8", "LC_TIME": "C", "OMP_NUM_THREADS": "1", "SSL_CERT_DIR": "/etc/ssl/certs"}
+HIDDEN = {
+    "AIRFLOW_CONN_AWS_CONN": "hidden",
+    "AIRFLOW__CORE__FERNET_KEY": "hidden",
+    "AWS_SECRET_ACCESS_KEY": "hidden",
+    "MLFLOW_TRACKING_PASSWORD": "hidden",
+    "PYTHONPATH": str(Path.cwd()),
+    "UV_INDEX_PRIVATE_PASSWORD": "hidden",
+    "HTTPS_PROXY": "http://someone:hidden@127.0.0.1:1",
+    "https_proxy": "http://someone:hidden@127.0.0.1:1",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of uv for one test, in a path with a space. Nothing is downloaded."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "kept here"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    return tmp_path / "kept here"
+
+
+@pytest.fixture
+def requirements(tmp_path) -> Path:
+    """A requirements.txt that names one package, whose single module answers 42."""
+    wheel, description = tmp_path / "tiny_answer-1.0-py3-none-any.whl", "tiny_answer-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_answer.py", "answer = 42\n")
+        archive.writestr(f"{description}/METADATA", "Metadata-Version: 2.1\nName: tiny-answer\nVersion: 1.0\n")
+        archive.writestr(f"{description}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{description}/RECORD", "")
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"tiny-answer @ {wheel.as_uri()}\n")
+    return file
+
+
+def seen(result: str) -> None:
+    """Writes what a model can see, to a file."""
+    import importlib.util
+    import json
+    import os
+    from pathlib import Path
+
+    import tiny_answer
+
+    modules = {name: bool(importlib.util.find_spec(name)) for name in ("include", "airflow", "pandas")}
+    Path(result).write_text(json.dumps({"answer": tiny_answer.answer, "environ": dict(os.environ), "modules": modules}))
+
+
+@pytest.fixture
+def run(tmp_path, requirements):
+    """Runs `seen` where a model would run, and returns what it has seen."""
+    import json
+
+    def run() -> dict:
+        with DAG("predicting", start_date=datetime(2023, 1, 1), schedule=None):
+            operator = ModelLoadAndPredictOperator(task_id="predict", model_uri="models:/tiny/1", data=[])
+        operator.python_callable = seen
+        operator.op_kwargs = {"result": str(tmp_path / "result")}
+        operator._predict(tmp_path, requirements)
+        return json.loads((tmp_path / "result").read_text())
+
+    return run
+
+
+def module_file(cache: Path) -> Path:
+    return next(cache.glob("environments-v*/*/*/lib/*/site-packages/tiny_answer.py"))
+
+
+def test_the_process_gets_no_secret_and_cannot_import_the_project(run, monkeypatch):
+    for name, value in (HIDDEN | INHERITED).items():
+        monkeypatch.setenv(name, value)
+
+    found = run()
+
+    assert found["answer"] == 42
+    assert found["modules"] == {"include": False, "airflow": False, "pandas": False}
+    assert found["environ"].keys() & HIDDEN.keys() == set()
+    assert "hidden" not in str(found["environ"])
+    assert found["environ"].items() >= (INHERITED | {"HOME": os.environ["HOME"]}).items()
+
+
+def test_the_environment_is_built_once_and_found_again(run, cache):
+    run()
+    built = module_file(cache)
+    (built.parent / "left.py").touch()
+
+    run()
+
+    assert module_file(cache).with_name("left.py").exists()
+
+
+def test_a_damaged_environment_fails_once_and_is_built_again(run, cache):
+    run()
+    module_file(cache).unlink()
+
+    with pytest.raises(AirflowException, match="No module named 'tiny_answer'"):
+        run()
+    assert run()["answer"] == 42
+
+
+@pytest.mark.parametrize("line", ["no-such-package-anywhere==1.0", "not a requirement", "-r missing.txt"])
+def test_an_environment_that_cannot_be_built_names_the_model_and_the_requirement(line, run, requirements):
+    requirements.write_text(line)
+
+    with pytest.raises(RuntimeError, match="models:/tiny/1") as error:
+        run()
+
+    assert line.split()[-1].partition("==")[0] in str(error.value)
