@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from include.modeling.reading import read_rows
 from sklearn.base import clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.dummy import DummyRegressor
@@ -24,7 +25,6 @@ from include.errors import ConfigurationError
 from include.modeling import evaluation
 from include.modeling.evaluation import Plan, baseline, cross_validate, errors
 from include.modeling.features import complete_rows, engineer
-from include.modeling.reading import read_rows
 
 RIDGE = RidgeCV(alphas=np.logspace(-3, 1, num=30))
 

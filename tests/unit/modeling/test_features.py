@@ -5,10 +5,10 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from include.modeling.reading import read_rows
 
 from include import config
 from include.modeling.features import complete_rows, engineer, make_transformer, scaling
-from include.modeling.reading import read_rows
 from include.schema import Categorical, Numeric
 
 COLUMNS = {"colour": Categorical(), "width": Numeric(), "y": Numeric()}
