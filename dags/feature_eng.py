@@ -74,10 +74,11 @@ def prepare_mlflow_experiment(buckets):
 
 @aql.dataframe
 def extract_data():
-    from include.modeling import reading
+    from include.modeling.rows import read_rows
 
+    path = config.INCLUDE / get_current_context()["params"]["data_file"]
     with fail_for_good():
-        return reading.read_rows(config.INCLUDE / get_current_context()["params"]["data_file"])
+        return read_rows(path, config.SCHEMA, min_complete=2 * config.FOLDS)
 
 
 @aql.dataframe

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from include.config_rules import check_settings
 from include.schema import Categorical, Column, Numeric, Schema
 
 INCLUDE = Path(__file__).resolve().parent
@@ -95,3 +96,5 @@ OWNER = "possum team"
 PLOTS = INCLUDE / "plots"
 PLOT_FILE = "possum_tails.png"
 PICTURE_FILE: str | None = "possum.jpeg"  # in include/, for the corner of the plot; None for no picture
+
+check_settings(globals())  # a wrong value fails here, not in the task that uses it

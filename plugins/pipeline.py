@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 # What the tasks import beside the DAG files: the project's modules, and what others import only when they need it.
 IN_TASKS = (
-    "include.modeling.reading",
+    "include.modeling.rows",
     "include.tracking.runs",
     "include.tracking.registry",
     "include.tracking.experiment",

@@ -6,6 +6,7 @@ import codecs
 import csv
 import difflib
 import io
+import textwrap
 from collections.abc import Iterator
 
 import pandas as pd
@@ -106,8 +107,9 @@ def _column_names(header: list[str], schema: Schema, errors: FileErrors) -> list
         else:
             missing.append(_missing(name, header))
     if missing:
+        found = textwrap.shorten(", ".join(header), 300, placeholder=" ...")
         errors.add(
-            f"there is no column {', '.join(missing)}. The file has {', '.join(header)}. "
+            f"there is no column {', '.join(missing)}. The file has {found}. "
             "Rename columns in the file, or change COLUMNS or ROW_NUMBER in include/config.py."
         )
     return names

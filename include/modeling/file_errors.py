@@ -60,7 +60,7 @@ class FileErrors:
         if not self._errors:
             return
         first = sorted(self._errors, key=lambda error: (error.nth, error.line))[:SHOWN]
-        texts = [error.text for error in sorted(first, key=lambda error: error.line)]
+        texts = [error.text for error in sorted(self._errors, key=lambda error: error.line) if error in first]
         if self._count == 1:
             raise DataError(f"{self.source}: {texts[0]}")
         more = f", of which these are the first {SHOWN}" if self._count > SHOWN else ""

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.models import Param
 
 from include import config
+from include.config_rules import DATA_FILE_PATTERN
 
 # Outages of a minute or two pass without anyone's help; permanent errors fail at once (orchestration/retries.py).
 TASK_DEFAULTS: dict[str, Any] = {
@@ -45,7 +46,7 @@ HYPER_PARAMETERS = Param(
 DATA_FILE = Param(
     config.DATA_FILE,
     type="string",
-    pattern=r"^[\w][\w .-]*\.csv$(?!\n)",
+    pattern=DATA_FILE_PATTERN,
     examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
     title="Data file",
     description="The name of a CSV file in include/, with the columns that include/config.py names.",

@@ -11,7 +11,8 @@ from possums import FIFTH, HEADER, LINES, cell, column, edited, with_column
 from possums import TEXT as POSSUMS
 
 from include.errors import DataError
-from include.modeling.rows import read_rows
+from include.modeling.file_errors import FileErrors
+from include.modeling.rows import check_columns, read_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
 
@@ -328,3 +329,83 @@ def test_other_columns(read):
     rows = read(text, schema("id", colour=Categorical()))
 
     assert rows.loc[3].to_dict() == {"colour": "red", "y": 1.5}
+
+
+ROW_NUMBERS = {
+    "leading zeros": (["00001", "00002"], ["00001", "00002"]),
+    "the same number, written differently": (["007", "7"], ["007", "7"]),
+    "like an exponent": (["01E05", "1E5", "100000"], ["01E05", "1E5", "100000"]),
+    "decimals": (["1.0", "2.0"], ["1.0", "2.0"]),
+    "a sign": (["+1", "1"], ["+1", "1"]),
+    "16 digits and a blank line": (["9007199254740993", "", "9007199254740992"], [9007199254740993, 9007199254740992]),
+    "20 digits": (["18446744073709551617", "18446744073709551618"], ["18446744073709551617", "18446744073709551618"]),
+    "integers": (["3", "0", "-12"], [3, 0, -12]),
+    "one that is no integer": (["1", "2", "3a"], ["1", "2", "3a"]),
+    "truth values": (["True", "TRUE"], ["True", "TRUE"]),
+}
+
+
+@pytest.mark.parametrize(("written", "numbers"), ROW_NUMBERS.values(), ids=ROW_NUMBERS)
+def test_row_numbers_stay_as_they_are_written(written, numbers, read):
+    cells = [*written, *range(1001, 1021)] if isinstance(numbers[0], int) else [*written, *(f"z{n}" for n in range(20))]
+    text = "\n".join(["id,x,y", *(f"{cell},1,{n}" if cell != "" else "" for n, cell in enumerate(cells))])
+
+    assert read(text, schema("id", x=Numeric())).index[: len(numbers)].tolist() == numbers
+
+
+def test_all_errors_of_a_file_are_reported_at_once(read):
+    text = "\n".join(["id,colour,size,y", "1,red,2,1", "1,blue,x,1", ',green,"3,5",1', "4,=A1,40,inf"])
+
+    with pytest.raises(DataError) as error:
+        read(text, schema("id", colour=Categorical(("red", "blue")), size=Numeric(0, 9)))
+
+    path, *errors = str(error.value).splitlines()
+    assert path.endswith("mine.csv has 8 errors:")
+    assert [line.partition(". ")[0] for line in errors] == [
+        "line 3, column size: 'x' is not a number",
+        "line 3, column id: '1' stands for two rows",
+        "line 4, column colour: 'green' is none of red, blue",
+        "line 4, column size: '3,5' has a decimal comma",
+        "line 4, column id: '' is not a row number",
+        "line 5, column colour: '=A1' is none of red, blue",
+        "line 5, column size: 40.0 is not between 0 and 9",
+        "line 5, column y: inf is not finite",
+    ]
+
+
+def test_one_column_full_of_errors_leaves_room_for_those_of_another(read):
+    rows = [f"{n},{100 + n},{'x' if n == 39 else n}" for n in range(40)]
+
+    with pytest.raises(DataError) as error:
+        read("\n".join(["id,size,y", *rows]), schema("id", size=Numeric(0, 9)))
+
+    first, *errors = str(error.value).splitlines()
+    assert first.endswith("mine.csv has 41 errors, of which these are the first 20:")
+    assert len(errors) == 20
+    assert errors[-1].startswith("line 41, column y: 'x' is not a number")
+
+
+def test_a_long_value_is_shortened(read):
+    with pytest.raises(DataError) as error:
+        read(cell("age", "x" * 10_000))
+
+    assert len(str(error.value)) < 400
+
+
+def test_a_missing_column_does_not_hide_wrong_values(read):
+    with pytest.raises(DataError, match=r"(?s)there is no column 'skullw'.*line 5, column age: 'old'"):
+        read(cell("age", "old").replace("skullw", "breadth", 1))
+
+
+def test_typed_columns_are_checked_like_text():
+    """As they come from a Parquet file."""
+    table = pd.DataFrame({"id": [7, 8], "colour": [1, None], "size": [1, 2], "y": [0.5, 1.5]}, index=[1, 2])
+    table.index.name = "row"
+    columns = schema("id", colour=Categorical(), size=Numeric(0, 9))
+
+    rows = check_columns(table, columns, FileErrors("s3://mine"))
+
+    assert rows.index.tolist() == [7, 8]
+    assert rows.dtypes.astype(str).to_dict() == {"colour": "Int64", "size": "float64", "y": "float64"}
+    with pytest.raises(DataError, match=r"^s3://mine: row 2, column size: 20\.0 is not between 0 and 9"):
+        check_columns(table.assign(size=[1, 20]), columns, FileErrors("s3://mine"))
