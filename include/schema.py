@@ -54,8 +54,8 @@ class Schema:
     max_categories: int = 100
 
     def __post_init__(self) -> None:
-        if self.max_categories < 1:
-            raise _refused("MAX_CATEGORIES", f"is {self.max_categories}", "Set it to 1 or more.")
+        if not isinstance(self.max_categories, int) or self.max_categories < 1:
+            raise _refused("MAX_CATEGORIES", f"is {self.max_categories!r}", "Set it to an integer from 1 on.")
         for name, column in self.columns.items():
             _check_name("COLUMNS", name)
             if isinstance(column, Numeric):
@@ -110,9 +110,9 @@ def _check_name(setting: str, name: str) -> None:
 
 
 def _check_bounds(name: str, column: Numeric) -> None:
-    low, high = column.low, column.high
-    if math.isnan(low) or math.isnan(high) or low > high:
-        raise _refused("COLUMNS", f"has {name!r} from {low:g} to {high:g}", "Give the lower bound first.")
+    bounds = (column.low, column.high)
+    if any(not isinstance(bound, int | float) or math.isnan(bound) for bound in bounds) or column.low > column.high:
+        raise _refused("COLUMNS", f"has the bounds {bounds} for {name!r}", "Give two numbers, the lower one first.")
 
 
 def _check_labels(name: str, column: Categorical, max_categories: int) -> None:

@@ -24,9 +24,8 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
     """Read the columns of a schema from a CSV file: UTF-8, comma-separated, with a header.
 
     Returns a row for each record that isn't blank, indexed by its `line`. Labels and row numbers are text as it stands
-    in the file; numbers are int64 or float64, or text where one of them
-    can't be a number. Empty cells, and GAPS among the numbers, are missing. Columns that the file doesn't have are left
-    out and added to `errors`.
+    in the file; numbers are int64 or float64, or text where one of them can't be a number. Empty cells, and GAPS among
+    the numbers, are missing. Columns that the file doesn't have are left out and added to `errors`.
 
     Raises DataError where the file can't be cut into columns.
     """
@@ -57,7 +56,7 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
 
 
 def _normalized(content: bytes, source: str) -> bytes:
-    """The same text in UTF-8 with a line feed at the end of each line."""
+    """The text without a byte-order mark, with a line feed at the end of each line."""
     if b"\0" in content:
         raise DataError(f"{source} is not text. Save it as CSV, in UTF-8.")
     try:
