@@ -128,7 +128,7 @@ def announce(context: Any, result: object = None) -> None:
 def feature_eng() -> None:
     buckets = S3CreateBucketOperator.partial(
         task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
-    ).expand(bucket_name=config.BUCKETS)
+    ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
     create, experiment_id = prepare_mlflow_experiment()
     rows = extract_data()
     features = build_features(rows=rows, experiment_id=experiment_id)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from include.config_rules import check_settings
 from include.schema import Categorical, Column, Numeric, Schema
 
 INCLUDE = Path(__file__).resolve().parent
@@ -83,7 +84,7 @@ def _bucket(url: str) -> str:
 DATA_BUCKET = os.environ.get("DATA_BUCKET", "data")
 ARTIFACTS_URL = _url("MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflowdatapossums")  # may have a prefix after the bucket
 XCOM_URL = _url("AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL", "s3://localxcom")  # may have one, too
-BUCKETS = [DATA_BUCKET, _bucket(ARTIFACTS_URL), _bucket(XCOM_URL)]
+ARTIFACT_BUCKET, XCOM_BUCKET = _bucket(ARTIFACTS_URL), _bucket(XCOM_URL)
 FEATURES_FILE = "possum.csv"
 PREDICTIONS_FILE = "possum_tail_length.csv"
 
@@ -103,3 +104,5 @@ FAILURE_CALLBACKS: list[Any] = []  # called when a task has failed: Airflow noti
 PLOTS = INCLUDE / "plots"
 PLOT_FILE = "possum_tails.png"
 PICTURE_FILE: str | None = "possum.jpeg"  # in include/, for the corner of the plot; None for no picture
+
+check_settings(globals())  # a wrong value fails here, not in the task that uses it

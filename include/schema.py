@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from include.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Schema:
         row: What a row is, in the singular, such as "animal".
         row_number: The column that identifies a row and is not a feature; None if there is none.
         max_categories: How many labels a column may have: each becomes a feature.
+
+    Raises:
+        ConfigurationError: No file could fit this schema. Names the setting in `include/config.py` and the cure.
     """
 
     columns: Mapping[str, Column]
@@ -45,6 +52,39 @@ class Schema:
     row: str = "row"
     row_number: str | None = None
     max_categories: int = 100
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_categories, int) or self.max_categories < 1:
+            raise _refused("MAX_CATEGORIES", f"is {self.max_categories!r}", "Set it to an integer from 1 on.")
+        for name, column in self.columns.items():
+            _check_name("COLUMNS", name)
+            if isinstance(column, Numeric):
+                _check_bounds(name, column)
+            elif isinstance(column, Categorical):
+                _check_labels(name, column, self.max_categories)
+            else:
+                raise _refused("COLUMNS", f"has {column!r} for {name!r}", "Make it Numeric() or Categorical().")
+        if not isinstance(self.columns.get(self.target), Numeric):
+            raise _refused(
+                "TARGET", f"is {self.target!r}, but COLUMNS has no numeric column of that name", "Name one that it has."
+            )
+        if not self.inputs:
+            raise _refused(
+                "COLUMNS", "has the target alone", f"Add the columns that {self.target!r} is to be predicted from."
+            )
+        if self.row_number is not None:
+            _check_name("ROW_NUMBER", self.row_number)
+            if self.row_number in self.columns:
+                raise _refused(
+                    "ROW_NUMBER",
+                    f"is {self.row_number!r}, which is in COLUMNS, too",
+                    "A row number is not a feature: take it out of COLUMNS, or set ROW_NUMBER to None.",
+                )
+
+    @property
+    def names(self) -> list[str]:
+        """Every column to read: the columns to use, and the row number."""
+        return [*self.columns, self.row_number] if self.row_number else [*self.columns]
 
     @property
     def categorical(self) -> list[str]:
@@ -60,3 +100,43 @@ class Schema:
     def inputs(self) -> list[str]:
         """The columns that the target is predicted from, in their order."""
         return [name for name in self.columns if name != self.target]
+
+
+def _check_name(setting: str, name: str) -> None:
+    if not isinstance(name, str) or not name or name != name.strip():
+        raise _refused(
+            setting, f"has the column {name!r}", "A name is text that is not empty and has no spaces around it."
+        )
+
+
+def _check_bounds(name: str, column: Numeric) -> None:
+    bounds = (column.low, column.high)
+    if any(not isinstance(bound, int | float) or math.isnan(bound) for bound in bounds) or column.low > column.high:
+        raise _refused("COLUMNS", f"has the bounds {bounds} for {name!r}", "Give two numbers, the lower one first.")
+
+
+def _check_labels(name: str, column: Categorical, max_categories: int) -> None:
+    labels = column.values
+    if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
+        raise _refused(
+            "COLUMNS", f"has the labels {labels!r} for {name!r}", 'Make them a tuple of text, such as ("a", "b").'
+        )
+    for label, count in Counter(labels).items():
+        if not label or label != label.strip():
+            raise _refused(
+                "COLUMNS",
+                f"has the label {label!r} for {name!r}",
+                "A label is text that is not empty and has no spaces around it.",
+            )
+        if count > 1:
+            raise _refused("COLUMNS", f"has the label {label!r} for {name!r} {count} times", "Keep one of them.")
+    if len(labels) > max_categories:
+        raise _refused(
+            "COLUMNS",
+            f"has {len(labels)} labels for {name!r}, and each becomes a feature",
+            f"Take the column out, or raise MAX_CATEGORIES ({max_categories}).",
+        )
+
+
+def _refused(setting: str, what: str, cure: str) -> ConfigurationError:
+    return ConfigurationError(f"{setting} in include/config.py {what}. {cure}")

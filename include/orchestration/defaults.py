@@ -8,6 +8,7 @@ from typing import Any
 from airflow.models import Param
 
 from include import config
+from include.config_rules import DATA_FILE_PATTERN
 
 DAG_IDS = ("feature_eng", "train", "predict")
 
@@ -53,7 +54,7 @@ def data_file() -> Param:
     return Param(
         config.DATA_FILE,
         type="string",
-        pattern=r"^[\w][\w .-]*\.csv$(?!\n)",
+        pattern=DATA_FILE_PATTERN,
         examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
         title="Data file",
         description="The name of a CSV file in include/, with the columns that include/config.py names.",

@@ -48,7 +48,7 @@ HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
     }
 }
 
-PREDICTION_PACKAGES = ("boto3", "pandas")  # that the prediction environment needs beside the model's own
+PREDICTION_PACKAGES = ("boto3", "pandas", "pyarrow")
 
 # --- How it is judged ---
 
@@ -69,8 +69,9 @@ LIMITS = "104 mountain brushtail possums of one species, trapped at seven sites 
 # --- Names in S3 ---
 
 DATA_BUCKET = "data"
-ARTIFACT_BUCKET = "mlflowdatapossums"
-XCOM_BUCKET = "localxcom"
+ARTIFACTS_URL = "s3://mlflowdatapossums"
+XCOM_URL = "s3://localxcom"
+ARTIFACT_BUCKET, XCOM_BUCKET = "mlflowdatapossums", "localxcom"
 FEATURES_FILE = "possum.csv"
 PREDICTIONS_FILE = "possum_tail_length.csv"
 
@@ -83,6 +84,7 @@ MODEL_DATASET = "model_trained"
 TASK_MINUTES = 15  # that a task may take
 TAGS = ["possums"]
 OWNER = "possum team"
+FAILURE_CALLBACKS: list[Any] = []
 
 # --- The plot ---
 

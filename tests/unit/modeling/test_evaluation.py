@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from possums import CSV, SCHEMA
 from sklearn.base import clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.dummy import DummyRegressor
@@ -24,14 +25,14 @@ from include.errors import ConfigurationError
 from include.modeling import evaluation
 from include.modeling.evaluation import Plan, baseline, cross_validate, errors
 from include.modeling.features import complete_rows, engineer
-from include.modeling.reading import read_rows
+from include.modeling.rows import read_rows
 
 RIDGE = RidgeCV(alphas=np.logspace(-3, 1, num=30))
 
 
 @pytest.fixture(scope="module")
 def possums() -> pd.DataFrame:
-    return complete_rows(read_rows(config.INCLUDE / config.DATA_FILE))
+    return complete_rows(read_rows(CSV, SCHEMA))
 
 
 @pytest.fixture

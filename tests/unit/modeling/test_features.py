@@ -4,11 +4,11 @@ import logging
 
 import numpy as np
 import pandas as pd
+import possums
 import pytest
 
-from include import config
 from include.modeling.features import complete_rows, engineer, make_transformer, scaling
-from include.modeling.reading import read_rows
+from include.modeling.rows import read_rows
 from include.schema import Categorical, Numeric
 
 COLUMNS = {"colour": Categorical(), "width": Numeric(), "y": Numeric()}
@@ -103,7 +103,7 @@ def test_rows_without_gaps_stay_as_they_are(rows, caplog):
 
 
 def test_the_possums():
-    rows = complete_rows(read_rows(config.INCLUDE / config.DATA_FILE))
+    rows = complete_rows(read_rows(possums.CSV, possums.SCHEMA))
 
     features, _ = engineer(rows)
 

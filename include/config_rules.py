@@ -1,0 +1,71 @@
+"""Which values the settings in `include/config.py` may have. It checks itself with them when it is imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft4Validator, ValidationError, validate
+from jsonschema.exceptions import SchemaError
+
+from include.errors import ConfigurationError
+
+DATA_FILE_PATTERN = r"^[\w][\w .-]*\.csv$(?!\n)"
+NAME = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
+S3_URL = {"type": "string", "pattern": r"^s3://[^/\s]+(/\S+)?$", "description": "s3://bucket or s3://bucket/prefix"}
+NAMES = [
+    *("ROW", "TARGET_LABEL", "TARGET_UNIT", "MODEL_CLASS", "OWNER", "PLOT_FILE"),
+    *("EXPERIMENT", "REGISTERED_MODEL", "STAGE", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
+    *("FEATURES_FILE", "PREDICTIONS_FILE"),
+    *("FEATURES_DATASET", "MODEL_DATASET"),
+]
+# JSON Schema for each setting, of draft 4, for which 5.0 is not an integer. The description ends "It has to be ...".
+RULES: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(NAMES, NAME),
+    "DATA_FILE": {
+        "type": "string",
+        "pattern": DATA_FILE_PATTERN,
+        "description": "the name of a file in include/, without a folder: letters, digits, spaces, '_', '.', '-', "
+        "and .csv at the end",
+    },
+    "DATA_BUCKET": {"type": "string", "pattern": r"^[^/:\s]+$", "description": "the name of a bucket, without a prefix"},
+    **dict.fromkeys(("ARTIFACTS_URL", "XCOM_URL"), S3_URL),
+    "FOLDS": {"type": "integer", "minimum": 2, "description": "an integer from 2 on"},
+    "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
+    "SEED": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "an integer from 0 to 2**32 - 1"},
+    "TOLERANCE": {"type": "number", "minimum": 0, "description": "a number from 0 on, such as 0.02 for 2%"},
+    "TASK_MINUTES": {"type": "number", "minimum": 1, "description": "a number of minutes from 1 on"},
+}
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for the first setting, by name, that has a value that it can't have."""
+    for name, rule in RULES.items():
+        if not Draft4Validator(rule).is_valid(settings[name]):
+            raise ConfigurationError(
+                f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
+            )
+    check_hyper_parameters(settings["HYPER_PARAMETERS"], settings["HYPER_PARAMETER_RULES"])
+
+
+def check_hyper_parameters(hyper_parameters: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for hyperparameters that Airflow's trigger form would not accept."""
+    try:
+        json.dumps(hyper_parameters, allow_nan=False)
+        validate(hyper_parameters, {"type": "object", "properties": rules})
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"HYPER_PARAMETERS in include/config.py is not valid JSON: {error}. "
+            "Use numbers, text, True, False, None, lists and dictionaries alone."
+        ) from None
+    except ValidationError as error:
+        place = error.json_path.removeprefix("$").removeprefix(".")
+        raise ConfigurationError(
+            f"HYPER_PARAMETERS in include/config.py breaks its rule at {place or 'its top'}: {error.message}. "
+            "Correct the value, or the rule in HYPER_PARAMETER_RULES."
+        ) from None
+    except SchemaError as error:
+        raise ConfigurationError(
+            f"HYPER_PARAMETER_RULES in include/config.py is not valid JSON Schema: {error.message}. Correct it."
+        ) from None

@@ -1,0 +1,188 @@
+"""The text of a CSV file: its encoding, its header, its records and their fields."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import difflib
+import io
+import textwrap
+from collections.abc import Iterator
+
+import pandas as pd
+
+from include.errors import DataError
+from include.modeling.file_errors import FileErrors
+from include.schema import Numeric, Schema
+
+# What stands for a missing value: pandas' own list.
+GAPS = frozenset(["", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"])
+GAPS |= {"-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+
+
+def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFrame:
+    """Read the columns of a schema from a CSV file: UTF-8, comma-separated, with a header.
+
+    Returns a row for each record that isn't blank, indexed by its `line`. Labels and row numbers are text as it stands
+    in the file; numbers are int64 or float64, or text where one of them can't be a number. Empty cells, and GAPS among
+    the numbers, are missing. Columns that the file doesn't have are left out and added to `errors`.
+
+    Raises DataError where the file can't be cut into columns.
+    """
+    content = _normalized(content, errors.source)
+    records = _records(content, errors.source)
+    _, header = next(records)
+    _, first_row = next(records, (2, []))
+    names = _column_names(header, schema, errors)
+    wanted = [name for name in names if isinstance(name, str)]
+    if not wanted or len(first_row) > len(header):  # pandas would leave out what is too much
+        _check_fields(content, errors)
+        errors.raise_if_any()
+    try:
+        table = _parse(content, names, [name for name in wanted if isinstance(schema.columns.get(name), Numeric)])
+    except pd.errors.ParserError:
+        _check_fields(content, errors)
+        _check_quotes(content, errors)
+        raise
+    if table.iloc[:, -1].isna().any():  # pandas fills up rows that are too short
+        _check_fields(content, errors)
+    table.index = _lines(content, errors.source, len(table))
+    table = table[wanted]
+    if table.iloc[:, 0].isna().any():  # most files need no look at every cell
+        table = table.dropna(how="all")
+    if table.empty:
+        raise DataError(f"{errors.source} has a header, but no rows. Put the data below it.")
+    return table
+
+
+def _normalized(content: bytes, source: str) -> bytes:
+    """The text without a byte-order mark, with a line feed at the end of each line."""
+    if b"\0" in content:
+        raise DataError(f"{source} is not text. Save it as CSV, in UTF-8.")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = len((content[: error.start] + b"?").splitlines())
+        byte = content[error.start]
+        raise DataError(
+            f"{source}, line {line}: the byte {byte:#04x} is not UTF-8. Save the file as CSV, in UTF-8."
+        ) from None
+    content = content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not content or content.isspace():
+        raise DataError(f"{source} is empty. Put the data there.")
+    return content
+
+
+def _records(content: bytes, source: str) -> Iterator[tuple[int, list[str]]]:
+    """The line and the fields of the header and of each row."""
+    lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="\n")
+    reader, line = csv.reader(lines, skipinitialspace=True), 1
+    try:
+        for fields in reader:
+            yield line, fields
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{source}, line {line}: {error}. Close the quotes.") from None
+
+
+def _column_names(header: list[str], schema: Schema, errors: FileErrors) -> list[str | int]:
+    """The schema's name for each column of the file, and the place for a column that the schema doesn't name.
+
+    Upper and lower case count as the same where no column has the very name.
+    """
+    header = [found.strip() for found in header]
+    _check_header(header, errors.source)
+    names: list[str | int] = list(range(len(header)))
+    missing = []
+    for name in schema.names:
+        places = [place for place, found in enumerate(header) if found == name]
+        if not places:
+            others = [found.lower() if found not in schema.names else None for found in header]
+            places = [place for place, found in enumerate(others) if found == name.lower() and names[place] == place]
+        if len(places) == 1:
+            names[places[0]] = name
+        elif places:
+            errors.add(f"there are {len(places)} columns named {name!r}. Keep one of them.")
+        else:
+            missing.append(_missing(name, header))
+    if missing:
+        found = textwrap.shorten(", ".join(header), 300, placeholder=" ...")
+        errors.add(
+            f"there is no column {', '.join(missing)}. The file has {found}. "
+            "Rename columns in the file, or change COLUMNS or ROW_NUMBER in include/config.py."
+        )
+    return names
+
+
+def _check_header(header: list[str], source: str) -> None:
+    if not any(header):
+        raise DataError(f"{source}, line 1 is blank. Put the header there.")
+    separators = [mark for mark in ";\t|" if mark in header[0]]
+    if len(header) == 1 and separators:
+        raise DataError(
+            f"{source} is separated by {separators[0]!r}. Save it separated by commas, decimals with a point."
+        )
+
+
+def _missing(name: str, header: list[str]) -> str:
+    close = difflib.get_close_matches(name, header, n=1)
+    return f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name)
+
+
+def _parse(content: bytes, names: list[str | int], numbers: list[str]) -> pd.DataFrame:
+    texts = [name for name in names if isinstance(name, str) and name not in numbers]
+    gaps = dict.fromkeys(names, frozenset([""])) | dict.fromkeys(numbers, GAPS)
+
+    def parse(texts: list[str]) -> pd.DataFrame:
+        return pd.read_csv(
+            io.BytesIO(content),
+            header=0,
+            names=names,
+            dtype=dict.fromkeys(texts, str),
+            na_values=gaps,
+            keep_default_na=False,
+            index_col=False,
+            skipinitialspace=True,
+            skip_blank_lines=False,
+            low_memory=False,
+        )
+
+    table = parse(texts)
+    others = [name for name in numbers if table[name].dtype.kind not in "iuf"]
+    if others:  # some of their cells are not numbers: as text, these can be named
+        table = parse(texts + others)
+    return table
+
+
+def _check_fields(content: bytes, errors: FileErrors) -> None:
+    """Raise DataError if a row has more or fewer fields than the header. Blank lines don't count."""
+    records = _records(content, errors.source)
+    _, header = next(records)
+    wrong = [(line, len(fields)) for line, fields in records if len(fields) != len(header) and any(fields)]
+    errors.add_lines((line, f"line {line} has {_wrong_number(fields, len(header))}") for line, fields in wrong)
+    if wrong:
+        errors.raise_if_any()
+
+
+def _wrong_number(fields: int, expected: int) -> str:
+    if fields > expected:
+        cure = "Write decimals with a point, and put quotes around text with commas."
+    else:
+        cure = "Keep the commas around empty cells, and close quotes."
+    return f"{fields} fields, the header {expected}. {cure}"
+
+
+def _check_quotes(content: bytes, errors: FileErrors) -> None:
+    """Raise DataError for a quote that runs to the end of the file."""
+    *_, (line, _) = _records(content, errors.source)
+    errors.add_lines([(line, f"line {line}: a quote is opened, but not closed. Close the quotes.")])
+    errors.raise_if_any()
+
+
+def _lines(content: bytes, source: str, rows: int) -> pd.Index:
+    """The line at which each row begins."""
+    line_count = content.count(b"\n") + (not content.endswith(b"\n"))
+    if line_count == 1 + rows:
+        return pd.RangeIndex(2, 2 + rows, name="line")
+    _, *lines = [line for line, _ in _records(content, source)]  # some cells go over several lines
+    return pd.Index(lines, name="line")

@@ -1,0 +1,67 @@
+"""Everything that is wrong with a file, reported together."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from include.errors import DataError
+
+SHOWN = 20  # errors in one message
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 80  # characters of a value
+
+
+@dataclass(frozen=True)
+class _Error:
+    text: str
+    line: int
+    nth: int  # how many of its kind come before it
+
+
+class FileErrors:
+    """Collects the errors of the file `source`, which is named as the user named it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._errors: list[_Error] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, text: str) -> None:
+        """Add an error that concerns a column or the file."""
+        self.add_lines([(0, text)])
+
+    def add_lines(self, texts: Iterable[tuple[int, str]]) -> None:
+        """Add errors of one kind, each with its line."""
+        for nth, (line, text) in enumerate(texts):
+            self._count += 1
+            if nth < SHOWN:
+                self._errors.append(_Error(text, line, nth))
+
+    def add_cells(self, values: pd.Series, wrong: pd.Series, why: str) -> None:
+        """Add an error for each `wrong` one of a column's `values`.
+
+        The name of the index says what its labels count, such as "line".
+        """
+        cells = values[wrong]
+        self._count += len(cells)
+        for nth, (line, value) in enumerate(cells.head(SHOWN).items()):
+            place = f"{cells.index.name} {line}, column {values.name}"
+            self._errors.append(_Error(f"{place}: {SHORT.repr(value)} {why}", line, nth))
+
+    def raise_if_any(self) -> None:
+        """Raise DataError with the first errors in the order of their lines, each kind of error among them."""
+        if not self._errors:
+            return
+        first = sorted(self._errors, key=lambda error: (error.nth, error.line))[:SHOWN]
+        texts = [error.text for error in sorted(self._errors, key=lambda error: error.line) if error in first]
+        if self._count == 1:
+            raise DataError(f"{self.source}: {texts[0]}")
+        more = f", of which these are the first {SHOWN}" if self._count > SHOWN else ""
+        raise DataError("\n".join([f"{self.source} has {self._count:,} errors{more}:", *texts]))

@@ -1,0 +1,168 @@
+"""Reads the rows of a data set and checks their values, before anything is made of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from include.errors import DataError
+from include.modeling.csv_text import GAPS, read_table
+from include.modeling.file_errors import FileErrors
+from include.schema import Categorical, Numeric, Schema
+
+log = logging.getLogger(__name__)
+WHOLE = r"(?:0|-?[1-9][0-9]{0,17})"  # a whole number as it is written again, and that fits 64 bits
+FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
+
+
+def read_rows(path: Path, schema: Schema, min_complete: int = 1) -> pd.DataFrame:
+    """Read the rows to train on from a CSV file.
+
+    Args:
+        path: The file: UTF-8, comma-separated, with a header.
+        schema: The columns to read. Others in the file are left out.
+        min_complete: How many rows without gaps there have to be.
+
+    Returns:
+        What `check_columns` returns.
+
+    Raises:
+        DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
+        )
+    errors = FileErrors(str(path))
+    table = read_table(path.read_bytes(), schema, errors)
+    rows = check_columns(table, schema, errors)
+    check_training_rows(rows, schema, min_complete, errors)
+    log.info("Read %s: %d rows, columns %s", path.name, len(rows), ", ".join(rows))
+    return rows
+
+
+def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.DataFrame:
+    """Check each value of a table, text or typed, against the schema.
+
+    The table is indexed by where its rows stand in the source, and the name of its index is what that counts, such as
+    "line". `errors` holds what was found before.
+
+    Returns the schema's columns in their order, indexed by the row number (from 1 where the schema has none): numbers
+    as float64; labels as text or, where all of them are whole numbers without leading zeros, as Int64. An empty cell is
+    a gap, and so is each of GAPS that the schema doesn't list as a label of the column.
+
+    Raises DataError with all errors.
+    """
+    checked = {}
+    for name, column in schema.columns.items():
+        if name not in table:
+            continue
+        found = len(errors)
+        if isinstance(column, Numeric):
+            checked[name] = _numbers(table[name], column, errors)
+        else:
+            checked[name] = _labels(table[name], column, schema.max_categories, errors)
+        if checked[name].isna().all() and len(errors) == found:
+            errors.add(f"column {name}: all values are missing. Fill them in, or take the column out of COLUMNS.")
+    row_numbers = _row_numbers(table, schema, errors)
+    errors.raise_if_any()
+    rows = pd.DataFrame(checked)
+    rows.index = row_numbers
+    return rows
+
+
+def check_training_rows(rows: pd.DataFrame, schema: Schema, min_complete: int, errors: FileErrors) -> None:
+    """Raise DataError if the rows without gaps are fewer than `min_complete`, or if their targets are all the same."""
+    complete = rows.dropna()
+    targets = complete[schema.target].unique()
+    if len(complete) < min_complete:
+        errors.add(
+            f"{len(complete)} rows without gaps, but at least {min_complete} are needed. Add rows, or fill the gaps."
+        )
+    elif len(targets) == 1:
+        errors.add(
+            f"column {schema.target}: every value is {targets[0]}, so there is nothing to predict. "
+            "Add rows that differ."
+        )
+    errors.raise_if_any()
+
+
+def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        numbers = values.astype("float64", copy=False)
+    else:
+        numbers = _parsed_numbers(values, errors)
+    infinite = np.isinf(numbers)
+    errors.add_cells(numbers, infinite, "is not finite. Correct it, or leave the cell empty.")
+    bounds = f"{column.low:g} and {column.high:g}"
+    outside = ((numbers < column.low) | (numbers > column.high)) & ~infinite
+    errors.add_cells(
+        numbers, outside, f"is not between {bounds}. Correct it, or the bounds in COLUMNS in include/config.py."
+    )
+    return numbers
+
+
+def _parsed_numbers(values: pd.Series, errors: FileErrors) -> pd.Series:
+    """The numbers that stand in text; what is none of them is added to `errors`, and missing."""
+    texts = values.dropna().astype(str).str.strip()
+    texts = texts[~texts.isin(GAPS)]
+    numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
+    commas = texts.str.fullmatch(r"-?\d+,\d+")
+    errors.add_cells(texts, commas, "has a decimal comma. Write it with a point.")
+    errors.add_cells(texts, numbers.isna() & ~commas, "is not a number. Correct it, or leave the cell empty.")
+    return numbers.reindex(values.index)
+
+
+def _labels(values: pd.Series, column: Categorical, max_categories: int, errors: FileErrors) -> pd.Series:
+    texts = values.dropna().unique()
+    labels = pd.Series(texts, index=texts, dtype=object).astype(str).str.strip()
+    labels = labels[~labels.isin(GAPS.difference(column.values) | {""})]
+    # Where a column has gaps, pandas and spreadsheets write whole numbers with decimals.
+    whole = labels.where(labels.isin(column.values), labels.str.replace(r"\.0+$", "", regex=True))
+    if whole.str.fullmatch(WHOLE).all():
+        labels = pd.Series([int(label) for label in whole], index=whole.index, dtype="Int64")
+    if column.values:
+        wrong = labels[~labels.astype(str).isin(column.values)]
+        why = f"is none of {', '.join(column.values)}. Correct it, or add it to COLUMNS in include/config.py."
+    else:
+        wrong = labels[_formulas(labels)]
+        why = "looks like a formula. Write it as plain text."
+    if len(wrong):
+        errors.add_cells(values, values.isin(wrong.index), why)
+    count = labels.nunique()
+    if count > max_categories:
+        errors.add(
+            f"column {values.name}: {count:,} different labels, and each would become a feature. Take the column out "
+            f"of COLUMNS, or raise MAX_CATEGORIES ({max_categories}) in include/config.py."
+        )
+    return values.map(labels)
+
+
+def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.Index:
+    """The rows' numbers: text, or integers where every one of them would be written again as it is."""
+    name = schema.row_number
+    if name is None:
+        return pd.RangeIndex(1, len(table) + 1, name=schema.row)
+    if name not in table:
+        return table.index
+    numbers = table[name].astype("string[pyarrow]").str.strip().fillna("")
+    if numbers.str.fullmatch(WHOLE).all():
+        numbers = numbers.astype("int64")
+        missing = pd.Series(False, numbers.index)
+    else:
+        numbers = numbers.astype(object)
+        missing = numbers.isin(GAPS)
+        errors.add_cells(numbers, missing, "is not a row number. Number every row.")
+        errors.add_cells(numbers, _formulas(numbers) & ~missing, "looks like a formula. Write it as plain text.")
+    twice = numbers.duplicated() & ~missing
+    errors.add_cells(numbers, twice, "stands for two rows. Number every row differently.")
+    return pd.Index(numbers, name=name)
+
+
+def _formulas(texts: pd.Series) -> pd.Series:
+    """Which texts a spreadsheet would calculate with."""
+    return texts.astype(str).str.match(FORMULA)

@@ -1,0 +1,133 @@
+"""A wrong value in include/config.py is refused when it is imported, by the name of the setting and with the cure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.config_rules import check_hyper_parameters, check_settings
+from include.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+RULES = {"alphas": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1}}
+GOOD = {
+    "ROW": "animal",
+    "TARGET_LABEL": "tail length",
+    "TARGET_UNIT": "cm",
+    "MODEL_CLASS": "sklearn.linear_model.RidgeCV",
+    "EXPERIMENT": "Tails",
+    "REGISTERED_MODEL": "Tails",
+    "STAGE": "Staging",
+    "DATA_BUCKET": "data",
+    "ARTIFACT_BUCKET": "models",
+    "XCOM_BUCKET": "xcom",
+    "FEATURES_FILE": "features.csv",
+    "PREDICTIONS_FILE": "predictions.csv",
+    "MLFLOW_CONNECTION": "mlflow_default",
+    "AWS_CONNECTION": "aws_conn",
+    "FEATURES_DATASET": "s3://features",
+    "MODEL_DATASET": "model",
+    "OWNER": "team",
+    "PLOT_FILE": "tails.png",
+    "DATA_FILE": "tails.csv",
+    "FOLDS": 5,
+    "REPEATS": 10,
+    "SEED": 0,
+    "TOLERANCE": 0.02,
+    "TASK_MINUTES": 15,
+    "HYPER_PARAMETERS": {"alphas": [0.1, 1]},
+    "HYPER_PARAMETER_RULES": RULES,
+}
+
+
+@pytest.mark.parametrize("name", ["my data.csv", "Höhe_2-b.csv"])
+def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
+    check_settings(GOOD | {"DATA_FILE": name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("DATA_FILE", " tails.csv", "a file in include/"),
+        ("DATA_FILE", "tails (1).csv", "letters, digits"),
+        ("DATA_FILE", "mine/tails.csv", "without a folder"),
+        ("DATA_FILE", "../tails.csv", "without a folder"),
+        ("DATA_FILE", "tails.CSV", ".csv at the end"),
+        ("DATA_FILE", None, "a file in include/"),
+        ("FOLDS", 1, "an integer from 2 on"),
+        ("FOLDS", 5.0, "an integer from 2 on"),
+        ("FOLDS", "5", "an integer from 2 on"),
+        ("REPEATS", 0, "an integer from 1 on"),
+        ("SEED", -1, "an integer from 0"),
+        ("TOLERANCE", -0.02, "a number from 0 on"),
+        ("TASK_MINUTES", 0, "from 1 on"),
+        ("ROW", "", "text that is not empty"),
+        ("EXPERIMENT", " ", "text that is not empty"),
+        ("REGISTERED_MODEL", None, "text that is not empty"),
+    ],
+)
+def test_a_wrong_value_is_refused(name, value, cure):
+    with pytest.raises(ConfigurationError) as error:
+        check_settings(GOOD | {name: value})
+
+    assert str(error.value).startswith(f"{name} in include/config.py is {value!r}. It has to be ")
+    assert cure in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"alphas": [0.1, 0]}, "breaks its rule at alphas[1]: 0 is less than or equal to the minimum of 0"),
+        ({"alphas": []}, "breaks its rule at alphas: [] "),
+        ({"alphas": 1}, "breaks its rule at alphas: 1 is not of type 'array'"),
+        ([1], "breaks its rule at its top: [1] is not of type 'object'"),
+        ({"alphas": {1}}, "is not valid JSON"),
+        ({"alphas": [float("nan")]}, "is not valid JSON"),
+    ],
+)
+def test_hyperparameters_that_break_their_rule_are_refused(value, words):
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as error:
+        check_hyper_parameters(value, RULES)
+
+    assert str(error.value).startswith("HYPER_PARAMETERS in include/config.py")
+
+
+def test_a_rule_that_is_not_json_schema_is_refused():
+    with pytest.raises(
+        ConfigurationError, match=r"^HYPER_PARAMETER_RULES in include/config.py is not valid JSON Schema"
+    ):
+        check_hyper_parameters({"alphas": 1}, {"alphas": {"type": "numbre"}})
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A copy of include/ with a config.py that can't be used."""
+    shutil.copytree(ROOT / "include", tmp_path / "include", ignore=shutil.ignore_patterns("__pycache__"))
+    config = tmp_path / "include" / "config.py"
+    config.write_text(re.sub(r"(?m)^FOLDS = .*$", "FOLDS = 1", config.read_text()))
+
+    def run(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def test_the_configuration_checks_itself_when_it_is_imported(broken):
+    imported = broken("-c", "from include import config")
+
+    assert imported.stderr.splitlines()[-1] == (
+        "include.errors.ConfigurationError: FOLDS in include/config.py is 1. It has to be an integer from 2 on."
+    )
+
+
+def test_the_stack_can_be_stopped_with_a_broken_configuration(broken):
+    pytest.importorskip("supervisor", reason="needs the stack without Docker")
+
+    stopped = broken("-m", "include.local_stack", "stop")
+
+    assert (stopped.returncode, stopped.stderr) == (0, "")
