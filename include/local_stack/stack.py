@@ -268,7 +268,7 @@ class Stack:
     def _services(self) -> dict[str, Service]:
         from include import config  # here, so that the stack can be stopped whatever someone has written there
 
-        destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", f"s3://{config.ARTIFACT_BUCKET}")
+        destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", config.ARTIFACTS_URL)
         services = [
             postgres(self.home / "postgres", self.ports),
             s3(self.ports, self.s3_login(), self._settings.get("s3_secret", "")),
