@@ -79,10 +79,10 @@ def prepare_mlflow_experiment() -> tuple[XComArg, XComArg]:
     experiments = list_existing_experiments()
     branch = check_if_experiment_exists(experiments)
     create = create_experiment()
-    exists = EmptyOperator(task_id="experiment_exists")
+    experiment_exists = EmptyOperator(task_id="experiment_exists")
     experiment_id = get_current_experiment_id()
 
-    branch >> [create, exists] >> experiment_id
+    branch >> [create, experiment_exists] >> experiment_id
     return create, linked(experiment_id, ExperimentLink())
 
 
@@ -114,7 +114,7 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     return engineered
 
 
-def announce(context: Any, result: object = None) -> None:
+def announce(context: Any, result: object = None) -> None:  # noqa: ARG001
     """Tell `train`, in the event that starts it, the hyperparameters to use."""
     context["outlet_events"][FEATURES].extra = {"hyper_parameters": context["params"]["hyper_parameters"]}
 

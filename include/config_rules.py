@@ -29,7 +29,11 @@ RULES: dict[str, dict[str, Any]] = {
         "description": "the name of a file in include/, without a folder: letters, digits, spaces, '_', '.', '-', "
         "and .csv at the end",
     },
-    "DATA_BUCKET": {"type": "string", "pattern": r"^[^/:\s]+$", "description": "the name of a bucket, without a prefix"},
+    "DATA_BUCKET": {
+        "type": "string",
+        "pattern": r"^[^/:\s]+$",
+        "description": "the name of a bucket, without a prefix",
+    },
     **dict.fromkeys(("ARTIFACTS_URL", "XCOM_URL"), S3_URL),
     "FOLDS": {"type": "integer", "minimum": 2, "description": "an integer from 2 on"},
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},

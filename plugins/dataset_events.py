@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 @hookimpl
 def on_dataset_changed(dataset: Dataset) -> None:
-    """Lets a DAG that waits for its turn take this event, too. Datasets of other projects are left alone.
+    """Let a DAG that is waiting for its turn take this event, too. Datasets of other projects are left alone.
 
     A run takes the events up to the moment at which it was queued, and Airflow 2.11 keeps that of the first event. One
     that comes while the DAG still waits (max_active_runs) would be for no run at all: apache/airflow issue 56050.
@@ -32,5 +32,7 @@ def on_dataset_changed(dataset: Dataset) -> None:
 
 
 class DatasetEvents(AirflowPlugin):
+    """Adds the listener `on_dataset_changed`."""
+
     name = "dataset_events"
     listeners = [sys.modules[__name__]]

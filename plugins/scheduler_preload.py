@@ -48,7 +48,7 @@ PACKAGES = (
 
 @hookimpl
 def on_starting(component: object) -> None:
-    """Airflow calls this when one of its jobs starts: for the scheduler, before it forks its workers."""
+    """Preload in a scheduler that forks its tasks: Airflow calls this before it does."""
     if not isinstance(component, Job) or component.job_type != "SchedulerJob":
         return
     if isinstance(component.executor, LocalExecutor):
@@ -57,6 +57,7 @@ def on_starting(component: object) -> None:
 
 @functools.cache  # tried once, whatever comes of it
 def preload() -> None:
+    """Import the packages; an error only means that tasks start slower."""
     try:
         for package in PACKAGES:
             importlib.import_module(package)
@@ -67,8 +68,9 @@ def preload() -> None:
 
 
 def fill_caches() -> None:
-    """Has the packages do once what they would do in each task. Their results are the same; saved per task that needs
-    it, on 2 cores:
+    """Make the packages do once what they would do in each task.
+
+    Their results are the same. The times are what it saves each task that needs it, on 2 cores.
     """
     from airflow.providers_manager import ProvidersManager
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
@@ -81,5 +83,7 @@ def fill_caches() -> None:
 
 
 class SchedulerPreload(AirflowPlugin):
+    """Adds the listener `on_starting`."""
+
     name = "scheduler_preload"
     listeners = [sys.modules[__name__]]

@@ -8,5 +8,7 @@ from include.operators.links import ExperimentLink, ObjectLink, RunLink, Version
 
 
 class UIButtons(AirflowPlugin):
+    """Registers the buttons."""
+
     name = "ui_buttons"
     operator_extra_links = [RunLink(), ExperimentLink(), VersionLink(), ObjectLink()]

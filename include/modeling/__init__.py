@@ -1,0 +1,1 @@
+"""The science: DataFrames in, DataFrames, figures and fitted estimators out."""

@@ -44,15 +44,19 @@ class _Link(BaseOperatorLink):
 
     key = "return_value"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Return the button's address; empty if the task has no result."""
         value = XCom.get_value(ti_key=ti_key, key=self.key)
         return self.address(value) if value else ""
 
     def address(self, value: Any) -> str:
+        """Return the address for what the task has returned or pushed."""
         raise NotImplementedError
 
 
 class RunLink(_Link):
+    """Lead to a run in MLflow."""
+
     name = "MLflow run"
     key = "mlflow_run_page"
 
@@ -61,6 +65,8 @@ class RunLink(_Link):
 
 
 class ExperimentLink(_Link):
+    """Lead to the runs of an experiment in MLflow."""
+
     name = "MLflow experiment"
 
     def address(self, value: str) -> str:
@@ -68,6 +74,8 @@ class ExperimentLink(_Link):
 
 
 class VersionLink(_Link):
+    """Lead to a version of the registered model in MLflow."""
+
     name = "Model version"
 
     def address(self, value: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from mlflow_provider.operators import pyfunc as provider
 from uv import find_uv_bin
 
 from include import config
-from include.orchestration.retries import fail_for_good
+from include.orchestration.retries import retry_policy
 from include.tracking.session import mlflow_connected
 
 # The environment variables that the model's process gets: it runs what was unpickled and installed, so no secret is
@@ -84,8 +84,9 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         self.op_kwargs: dict[str, Any] = {}
         self.inherit_env = False
 
-    @fail_for_good()
-    def execute(self, context: Context) -> pd.DataFrame:
+    @retry_policy()
+    def execute(self, context: Context) -> pd.DataFrame:  # noqa: ARG002
+        """Return the predictions."""
         named = isinstance(self.data, pd.DataFrame)
         rows = self.data if named else pd.DataFrame(self.data).rename(columns=str)
         with TemporaryDirectory(prefix="predict-") as temporary:

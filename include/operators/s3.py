@@ -8,14 +8,19 @@ from airflow.utils.context import Context
 from botocore.exceptions import ClientError
 
 from include.errors import ConfigurationError
-from include.orchestration.retries import fail_for_good, http_status
+from include.orchestration.retries import http_status, retry_policy
 
 
 class S3CreateBucketOperator(s3.S3CreateBucketOperator):
     """Create a bucket. One that exists already stays as it is."""
 
-    @fail_for_good()
+    @retry_policy()
     def execute(self, context: Context) -> None:
+        """Create the bucket.
+
+        Raises:
+            ConfigurationError: if S3 rejects the connection's login.
+        """
         if self.aws_conn_id:  # without this, a missing connection would mean whatever credentials this machine has
             BaseHook.get_connection(self.aws_conn_id)
         try:
