@@ -82,15 +82,15 @@ def extract_data():
 
 @aql.dataframe
 def build_features(rows, experiment_id: str):
-    from include.modeling import features
-    from include.modeling import models as training
+    from include.modeling import features, models
     from include.tracking import runs
 
     complete = features.complete_rows(rows)
-    engineered, transformer = features.engineer(complete)
     with fail_for_good():
+        engineered, transformer = features.engineer(complete, config.SCHEMA)
         hyper_parameters = get_current_context()["params"]["hyper_parameters"]
-        training.try_out(config.MODEL_CLASS, hyper_parameters, engineered, config.TARGET)
+        raw, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
+        models.try_out(config.MODEL_CLASS, hyper_parameters, raw, target, config.SEED)
     runs.track_features(experiment_id, complete, transformer, left_out=len(rows) - len(complete))
     return engineered
 

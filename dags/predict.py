@@ -57,10 +57,10 @@ def add_line_to_file(model_run_id: str) -> list[str]:
 
 @aql.dataframe
 def list_to_dataframe(predictions, target):
-    from include.modeling.predictions import table
+    from include.modeling.evaluation import match_predictions
 
     with fail_for_good():
-        return table(predictions, target).reset_index()
+        return match_predictions(predictions, target).reset_index()
 
 
 @task

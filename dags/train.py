@@ -46,6 +46,12 @@ def fetch_feature_df():
 
 
 @task
+def fetch_rows():
+    """The raw rows that the features were made of: the evaluation scales and encodes within each fold."""
+    return handover.features_run().frame_reference("extract_data")
+
+
+@task
 def fetch_experiment_id() -> str:
     return handover.features_run().output("prepare_mlflow_experiment.get_current_experiment_id")
 
@@ -58,11 +64,15 @@ def fetch_hyper_parameters() -> dict:
 
 @aql.dataframe(multiple_outputs=True)
 def train_model(
-    feature_df, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
+    feature_df, rows, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
 ) -> dict:
+    from include.modeling.features import complete_rows
     from include.tracking import registry, runs
 
-    run_id = runs.track_training(experiment_id, feature_df, target_column, model_class, hyper_parameters, run_name)
+    complete = complete_rows(rows)
+    run_id = runs.track_training(
+        experiment_id, feature_df, complete, target_column, model_class, hyper_parameters, run_name
+    )
     return registry.candidate(run_id)
 
 
@@ -74,10 +84,12 @@ def check_if_model_already_registered() -> str:
 
 
 @aql.dataframe(outlets=[MODEL])
-def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
+def choose_champion(feature_df, rows, model_run_id: str, target_column: str) -> str:
+    from include.modeling.features import complete_rows
     from include.tracking import registry
 
-    return registry.promote(model_run_id, feature_df, target_column).alias
+    features = list(feature_df.columns.drop(target_column))
+    return registry.promote(model_run_id, features, complete_rows(rows), config.SCHEMA).alias
 
 
 @task_group
@@ -120,8 +132,10 @@ def register_model(model: dict):
 @dag(schedule=[FEATURES], doc_md=documented(__doc__), params={"hyper_parameters": HYPER_PARAMETERS}, **DAG_DEFAULTS)
 def train():
     feature_df = fetch_feature_df()
+    rows = fetch_rows()
     model = train_model(
         feature_df=feature_df,
+        rows=rows,
         experiment_id=fetch_experiment_id(),
         target_column=config.TARGET,
         model_class=config.MODEL_CLASS,
@@ -129,7 +143,7 @@ def train():
         run_name=config.MODEL_NAME,
     )
     linked(model, RunLink())
-    register_model(model) >> choose_champion(feature_df, model["run_id"], config.TARGET)
+    register_model(model) >> choose_champion(feature_df, rows, model["run_id"], config.TARGET)
 
 
 train()

@@ -34,8 +34,8 @@ def read_rows(
     """Reads the CSV file `path` (UTF-8, comma-separated, with a header).
 
     Returns `columns` in their order, indexed by `row_number` (from 1 where that is None): numbers as float64, labels as
-    strings or, where all of them are whole numbers without leading zeros, as Int64. An empty cell is a gap, and so is
-    each of GAPS that is no label of the column by its `values`. Other columns of the file are left out.
+    strings or, where all of them and all of `values` are whole numbers without leading zeros, as Int64. An empty cell
+    is a gap, and so is each of GAPS that is no label of the column by its `values`. Other columns are left out.
 
     Raises DataError for what can't be used, with file, line, column, value and cure.
     """
@@ -219,7 +219,7 @@ def _labels(values: pd.Series, column: Categorical, place: _Place) -> pd.Series:
     texts = {text: label for text in values.dropna().unique() if (label := text.strip()) not in gaps}
     # whole numbers may have decimals: pandas writes them so where a column has gaps
     whole = {text: label if label in column.values else re.sub(r"\.0+$", "", label) for text, label in texts.items()}
-    if all(WHOLE.fullmatch(label) for label in whole.values()):
+    if all(WHOLE.fullmatch(label) for label in {*column.values, *whole.values()}):
         labels = pd.Series({text: int(label) for text, label in whole.items()}, dtype="Int64")
     else:
         labels = pd.Series(texts, dtype="object")

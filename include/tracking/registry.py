@@ -20,13 +20,15 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from sklearn.base import clone
 
 from include import config
-from include.modeling.evaluation import cross_validate
+from include.modeling.evaluation import Plan, cross_validate
+from include.modeling.features import make_transformer
+from include.modeling.models import on_raw_rows
 from include.modeling.promotion import Decision, decide
 from include.orchestration.dag_defaults import TASK_DEFAULTS
 from include.orchestration.retries import fail_for_good
+from include.schema import Schema
 from include.tracking.client import MLflowClientHook
 from include.tracking.lineage import logged_model, model_version, served
 from include.tracking.model_card import model_card
@@ -79,10 +81,13 @@ def candidate(run_id: str) -> dict[str, Any]:
 
 @fail_for_good()
 @mlflow_connected()
-def promote(run_id: str, data: pd.DataFrame, target_column: str, name: str = config.REGISTERED_MODEL) -> Decision:
+def promote(
+    run_id: str, features: list[str], rows: pd.DataFrame, schema: Schema, name: str = config.REGISTERED_MODEL
+) -> Decision:
     """Gives the run's version of the model `name` the alias `champion` or `challenger`, and notes on the version why.
 
-    Both are judged in the same way on the same `data`: cross-validated, each with its own class and hyperparameters.
+    Both are evaluated in the same way on the same raw `rows`: cross-validated, each with its own class and
+    hyperparameters. `features` are those that the version was trained on.
     """
     client = MlflowClient()
     version = model_version(run_id, name)
@@ -92,7 +97,7 @@ def promote(run_id: str, data: pd.DataFrame, target_column: str, name: str = con
         if champion and champion.version == number:
             log.info("Version %s is the champion already", number)
             return Decision("champion", champion.tags.get("promotion", ""))
-        decision = _compare(version, client.get_run(run_id).data.metrics["cv_rmse"], champion, data, target_column)
+        decision = _compare(version, client.get_run(run_id).data.metrics["cv_rmse"], champion, features, rows, schema)
         client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
         client.set_registered_model_alias(name, decision.alias, number)
         if decision.alias == "champion" and "challenger" in version.aliases:
@@ -166,18 +171,24 @@ def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 def _compare(
-    version: ModelVersion, error: float, champion: ModelVersion | None, data: pd.DataFrame, target_column: str
+    version: ModelVersion,
+    error: float,
+    champion: ModelVersion | None,
+    features: list[str],
+    rows: pd.DataFrame,
+    schema: Schema,
 ) -> Decision:
     if champion is None:
         return decide(error, None)
     with TemporaryDirectory() as folder:  # else MLflow would leave the model in one
         model = mlflow.sklearn.load_model(f"models:/{champion.name}/{champion.version}", dst_path=folder)
-    features = data.drop(columns=target_column)
-    if list(model.feature_names_in_) != list(features.columns):
+    if list(model.feature_names_in_) != features:
         return Decision(
             "challenger",
             f"cannot be compared: the champion, version {champion.version}, was trained on other features "
             f"({', '.join(model.feature_names_in_)}). To let the new one take over, give it the alias in the MLflow UI",
         )
-    judged = cross_validate(clone(model), features, data[target_column])
-    return decide(error, judged.metrics("cv")["cv_rmse"], older=int(version.version) < int(champion.version))
+    plan = Plan.of(len(rows), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    estimator = on_raw_rows(make_transformer(schema), model)
+    evaluated = cross_validate(estimator, rows[schema.inputs], rows[schema.target], plan)
+    return decide(error, evaluated.metrics("cv")["cv_rmse"], older=int(version.version) < int(champion.version))

@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 
 from include import config
 from include.modeling import drift, evaluation, plots
-from include.modeling.features import scaling
-from include.modeling.models import coefficients, make_model
+from include.modeling.features import make_transformer, scaling
+from include.modeling.models import coefficients, make_model, on_raw_rows, threads_for
 from include.orchestration import upstream as handover
 from include.schema import Categorical
 from include.tracking.lineage import (
@@ -94,21 +94,28 @@ def track_features(experiment_id: str, rows: pd.DataFrame, transformer: Pipeline
 def track_training(
     experiment_id: str,
     data: pd.DataFrame,
+    rows: pd.DataFrame,
     target_column: str,
     model_class: str,
     hyper_parameters: Mapping[str, Any],
     run_name: str,
 ) -> str:
-    """Evaluates a model by cross-validation, fits it to all rows of `data`, and logs both. Returns the run's id."""
+    """Evaluates a model by cross-validation, on the raw `rows`, fits it to all rows of `data` (the features with
+    the target), and logs both. Returns the run's id."""
     model = make_model(model_class, hyper_parameters)
     origin = handover.features_run()
-    lineage = lineage_tags(origin.run_id, digest(data, target_column, model_class, dict(hyper_parameters)))
+    lineage = lineage_tags(
+        origin.run_id, digest(data, digest(rows), target_column, model_class, dict(hyper_parameters))
+    )
     if earlier := finished_run(experiment_id, lineage):
         return earlier.info.run_id
     features, target = data.drop(columns=target_column), data[target_column]
-    judged, mean = evaluation.cross_validate(model, features, target), evaluation.baseline(features, target)
-    scores = judged.metrics("cv") | mean.metrics("baseline")
-    log.info("%s: %s", judged.plan, ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
+    plan = evaluation.Plan.of(len(rows), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    raw, true = rows[config.SCHEMA.inputs], rows[target_column]
+    evaluated = evaluation.cross_validate(on_raw_rows(make_transformer(config.SCHEMA), model), raw, true, plan)
+    mean = evaluation.baseline(raw, true, plan)
+    scores = evaluated.metrics("cv") | mean.metrics("baseline")
+    log.info("%s: %s", plan, ", ".join(f"{name} {value:.3f}" for name, value in scores.items()))
     with mlflow.start_run(
         experiment_id=experiment_id,
         run_name=run_name,
@@ -117,19 +124,20 @@ def track_training(
             "model_class": model_class,
             "features_run": origin.output("build_features", key="mlflow_run_id"),
             "dataset_event": f"{config.FEATURES_DATASET} by feature_eng, run {origin.run_id}",
-            "evaluation": str(judged.plan),
+            "evaluation": str(plan),
         },
         description=described(
-            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Judged by {judged.plan}. What counts are the "
-            f"metrics `cv_*`, on {config.ROW}s that it has not seen, beside `baseline_*`, for always saying the mean; "
-            f"`*_std` is their spread over the folds. `training_*` flatters: it has seen these {config.ROW}s.",
+            f"Predicts the {config.TARGET_LABEL} ({config.TARGET_UNIT}). Evaluated by {plan}. What counts are the "
+            f"metrics `cv_*`, on {config.ROW}s that it has not seen, next to `baseline_*`, for always predicting "
+            f"the mean; `*_std` is their spread over the folds. `training_*` is optimistic: it has seen these {config.ROW}s.",
             lineage,
         ),
     ) as run:
         log_data(data, origin.frame_reference("build_features").path, "features", "training", target_column)
         mlflow.sklearn.autolog(log_models=False, log_datasets=False)
         try:
-            model.fit(features, target)
+            with threads_for(len(features)):
+                model.fit(features, target)
         finally:
             mlflow.sklearn.autolog(disable=True)
         model_id = log_sklearn(model, MODEL, features.head())
@@ -140,11 +148,11 @@ def track_training(
         with artifacts() as folder:
             for file in (OUT_OF_FOLD_PLOT, REFERENCE):
                 (folder / file).parent.mkdir()
-            judged.predictions.to_csv(folder / "out_of_fold_predictions.csv")
-            plots.out_of_fold(judged).savefig(folder / OUT_OF_FOLD_PLOT)
+            evaluated.predictions.to_csv(folder / "out_of_fold_predictions.csv")
+            plots.out_of_fold(evaluated, config.SCHEMA).savefig(folder / OUT_OF_FOLD_PLOT)
             if (weights := coefficients(model, features.columns)) is not None:
                 weights.to_csv(folder / "coefficients.csv")
-                plots.coefficients(weights).savefig(folder / "plots" / "coefficients.png")
+                plots.coefficients(weights, config.SCHEMA).savefig(folder / "plots" / "coefficients.png")
             sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=config.SEED)
             sample.to_parquet(folder / REFERENCE)
     return run.info.run_id
@@ -188,7 +196,7 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
             "training_run": run_id,
         },
         description=described(
-            f"Predictions by {model}, for {config.ROW}s that were in its training data: `in_sample_*` flatters. "
+            f"Predictions by {model}, for {config.ROW}s that were in its training data: `in_sample_*` is optimistic. "
             f"{len(moved)} of {len(compared)} features have drifted from the training data.",
             lineage,
         ),
@@ -204,22 +212,22 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
 
 @in_mlflow
 def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
-    """Draws the predictions, for the run of the model and for `include/plots/`, and puts the honest plot beside it.
+    """Draws the predictions, for the run of the model and for `include/plots/`, with the out-of-fold plot next to it.
 
     A folder that can't be written is no reason to fail: what counts is in MLflow.
     """
     client = mlflow.MlflowClient()
     version = model_version(run_id)
-    figure = plots.predictions(
-        predictions.set_index(predictions.columns[0]), f"{version.name}, version {version.version}"
-    )
+    name = f"{version.name}, version {version.version}"
+    picture = config.INCLUDE / config.PICTURE_FILE if config.PICTURE_FILE else None
+    figure = plots.predictions(predictions.set_index(predictions.columns[0]), name, config.SCHEMA, picture)
     with TemporaryDirectory() as folder:
         figure.savefig(drawn := Path(folder, config.PLOT_FILE))
         client.log_artifact(run_id, str(drawn), "plots")
-        honest = client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, folder)
+        out_of_fold = client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, folder)
         try:
             config.PLOTS.mkdir(parents=True, exist_ok=True)
-            for plot in (drawn, Path(honest)):
+            for plot in (drawn, Path(out_of_fold)):
                 shutil.copy(plot, partial := config.PLOTS / f".{Path(folder).name}-{plot.name}")
                 partial.replace(config.PLOTS / plot.name)
             log.info("Drew %s", config.PLOTS / config.PLOT_FILE)
