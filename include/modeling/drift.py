@@ -5,14 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from scipy.stats import ks_2samp
 
-SIGNIFICANCE = 0.01  # over all features together: one of hundred comparisons of equal data raises a false alarm
+SIGNIFICANCE = 0.01  # over all features together: one in a hundred comparisons of equal data raises a false alarm
 
 
 def compare(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
-    """Kolmogorov and Smirnov's two-sample test for each feature of `reference`.
+    """Run the two-sample Kolmogorov-Smirnov test for each feature of `reference`.
 
-    Returns a table indexed by `feature`: `statistic` (the largest distance between the two distribution functions, 0 to
-    1), `p_value`, and `drifted`, which holds Bonferroni's correction for the number of features.
+    Returns:
+        A table with the index `feature`: `statistic` (the largest distance between the two distribution functions, 0
+        to 1), `p_value`, and `drifted`, with the Bonferroni correction for the number of features.
     """
     rows = {}
     for feature in reference.columns:

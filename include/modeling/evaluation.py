@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,45 +12,50 @@ from sklearn.base import RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import RepeatedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
-from include import config
-from include.errors import ConfigurationError
+from include.errors import ConfigurationError, DataError
+from include.modeling.models import threads_for
 
-ROWS_FITTED = 100_000  # that a cross-validation may cost, counted over its repeats
+ROWS_FITTED = 100_000  # the most that a cross-validation may cost, counted over its repeats
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A cross-validation that stays affordable: `repeats` times `folds` folds of `rows` rows.
-
-    Few rows are split again and again, since a single split says little about them. With more rows the repeats become
-    fewer, and from `ROWS_FITTED` on one pass over a random sample of that many rows is enough: the error of the
-    estimate falls with the square root of the rows.
-    """
+    """A cross-validation that stays affordable: `repeats` times `folds` folds of `rows` rows, split by `seed`."""
 
     rows: int
     folds: int
     repeats: int
+    seed: int
 
     @classmethod
-    def of(cls, rows: int) -> Plan:
-        repeats = min(config.REPEATS, max(1, ROWS_FITTED // rows))
-        return cls(min(rows, ROWS_FITTED), config.FOLDS, repeats)
+    def of(cls, rows: int, *, folds: int, repeats: int, seed: int) -> Plan:
+        """Plan a cross-validation of so many rows.
+
+        Few rows are split again and again, since a single split says little about them. With more rows the repeats
+        become fewer, and from `ROWS_FITTED` on a single repeat on a random sample of that many rows is enough: the
+        error of the estimate falls with the square root of the rows.
+        """
+        affordable = max(1, ROWS_FITTED // rows)
+        return cls(min(rows, ROWS_FITTED), folds, min(repeats, affordable), seed)
 
     def __str__(self) -> str:
+        """Return the plan in words."""
         repeated = f", repeated {self.repeats} times," if self.repeats > 1 else ""
         return f"{self.folds}-fold cross-validation{repeated} on {self.rows:,} rows"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a cross-validation found.
+    """The result of a cross-validation.
 
-    `folds` has a row per fold and the columns `rmse`, `mae` (in the target's unit) and `r2`. `predictions` has a row
-    per evaluated row, with its index: `true` and `predicted`, by the model of the first repeat that has not seen it.
-    (The mean over the repeats would be the prediction of many models, and flatter the single one.)
+    Attributes:
+        plan: How it was done.
+        folds: A row per fold, with the columns `rmse`, `mae` (in the target's unit) and `r2`.
+        predictions: A row per evaluated row, with its index: `true` and `predicted`, by the model of the first repeat
+            that has not seen the row. (The mean over the repeats would be the prediction of many models, which is
+            optimistic for a single one.)
     """
 
     plan: Plan
@@ -57,7 +63,7 @@ class Evaluation:
     predictions: pd.DataFrame
 
     def metrics(self, prefix: str) -> dict[str, float]:
-        """`<prefix>_rmse`, `_mae`, `_r2`: means over the folds; with `_std`, their standard deviations."""
+        """Return `<prefix>_rmse`, `_mae`, `_r2`: means over the folds; with `_std`, their standard deviations."""
         means, spreads = self.folds.mean(), self.folds.std()
         return {f"{prefix}_{name}": float(value) for name, value in means.items()} | {
             f"{prefix}_{name}_std": float(value) for name, value in spreads.items()
@@ -65,7 +71,7 @@ class Evaluation:
 
 
 def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """`rmse` and `mae` in the target's unit, and `r2`, the share of the variance that is explained."""
+    """Return `rmse` and `mae` in the target's unit, and `r2`, the share of the variance that is explained."""
     return {
         "rmse": float(root_mean_squared_error(true, predicted)),
         "mae": float(mean_absolute_error(true, predicted)),
@@ -73,39 +79,72 @@ def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     }
 
 
-def cross_validate(model: RegressorMixin, features: pd.DataFrame, target: pd.Series) -> Evaluation:
-    """Evaluates an unfitted model by repeated k-fold cross-validation with a fixed seed.
+def cross_validate(
+    estimator: RegressorMixin | Pipeline, rows: pd.DataFrame, target: pd.Series, plan: Plan
+) -> Evaluation:
+    """Evaluate an unfitted estimator by repeated k-fold cross-validation.
 
-    Everything that learns from data happens inside each fold: the scaling and, in models like RidgeCV, the choice of
-    the regularisation. The features come scaled with the means of all rows, those of the test fold included. Scaling
-    them again with the means of the training fold alone undoes that: scaling is affine, so what comes out is the same
-    as if the raw features had been scaled inside the fold.
+    A clone is fitted in each fold, to the fold's training rows alone. With raw rows and an estimator that starts with
+    the transformer (`models.on_raw_rows`) that holds for all that learns from data: the labels that become features,
+    the means and scales, and, in models like RidgeCV, the regularization. The scores are those of scikit-learn's
+    `cross_validate` with `RepeatedKFold`, which however would keep every fitted model to give the predictions, too.
 
-    Raises ConfigurationError for a model that these rows can't train, or that predicts what is no number.
+    Args:
+        estimator: A scikit-learn regressor, or a Pipeline that ends with one.
+        rows: What it predicts from, without gaps and without the target; unique index.
+        target: The true values, with the same index.
+        plan: Folds, repeats and seed, and how many rows to sample.
+
+    Raises:
+        ConfigurationError: These rows can't train the model, or it predicts something that is not a number.
     """
-    plan = Plan.of(len(features))
-    if len(features) > plan.rows:
-        features = features.sample(plan.rows, random_state=config.SEED)
-        target = target.loc[features.index]
-    x, y = features.to_numpy(), target.to_numpy()
-    splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=config.SEED)
-    scores, out_of_fold = [], np.full(len(y), np.nan)
-    for train, test in splits.split(x):
-        try:
-            fitted = make_pipeline(StandardScaler(), clone(model)).fit(x[train], y[train])
-            predicted = np.asarray(fitted.predict(x[test])).ravel()
-            scores.append(errors(y[test], predicted))
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
-                "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
-            ) from error
-        if len(scores) <= plan.folds:
-            out_of_fold[test] = predicted
-    predictions = pd.DataFrame({"true": y, "predicted": out_of_fold}, index=features.index)
+    if len(rows) > plan.rows:
+        rows = rows.sample(plan.rows, random_state=plan.seed)
+        target = target.loc[rows.index]
+    true = target.to_numpy()
+    scores, out_of_fold = [], np.full(len(true), np.nan)
+    splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=plan.seed)
+    with threads_for(len(rows)), warnings.catch_warnings():
+        # A rare label is unknown in the fold that holds its rows out: nothing to be done, and said in every fold.
+        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
+        for train, test in splits.split(rows):
+            try:
+                fitted = clone(estimator).fit(rows.iloc[train], true[train])
+                predicted = np.asarray(fitted.predict(rows.iloc[test])).ravel()
+                scores.append(errors(true[test], predicted))
+            except (TypeError, ValueError) as error:
+                model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+                raise ConfigurationError(
+                    f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
+                    "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+                ) from error
+            if len(scores) <= plan.folds:
+                out_of_fold[test] = predicted
+    predictions = pd.DataFrame({"true": true, "predicted": out_of_fold}, index=rows.index)
     return Evaluation(plan, pd.DataFrame(scores), predictions)
 
 
-def baseline(features: pd.DataFrame, target: pd.Series) -> Evaluation:
-    """The same for a model that always predicts the mean of the rows it was fitted to."""
-    return cross_validate(DummyRegressor(), features, target)
+def baseline(rows: pd.DataFrame, target: pd.Series, plan: Plan) -> Evaluation:
+    """Evaluate always predicting the mean of the rows that a model was fitted to."""
+    return cross_validate(DummyRegressor(), rows, target, plan)
+
+
+def match_predictions(predicted: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:
+    """Match predictions with the true values by row number, not by position.
+
+    Args:
+        predicted: A single column, indexed by row number.
+        target: A single column, for the same rows in any order.
+
+    Returns:
+        The columns `true` and `predicted`, with the index of `target`.
+
+    Raises:
+        DataError: `predicted` isn't for the same rows.
+    """
+    if not predicted.index.sort_values().equals(target.index.sort_values()):
+        raise DataError(
+            f"The {len(predicted)} predictions are not for the {len(target)} rows with true values. Run train again."
+        )
+    true, values = target.iloc[:, 0], predicted.iloc[:, 0]
+    return pd.DataFrame({"true": true, "predicted": values.reindex(true.index)})

@@ -3,65 +3,105 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from include import config
-from include.schema import Categorical, Column
+from include.errors import DataError
+from include.schema import Categorical, Schema
 
 log = logging.getLogger(__name__)
+INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Leaves out the rows with a gap: the one rule for training and for predicting.
+    """Leave out the rows with a gap: the one rule for training and for predicting.
 
-    Filling the gaps would let each row's features depend on all the others, and the cross-validation could not undo
-    that inside its folds as it does with the scaling.
+    Filling the gaps would let each row's features depend on other rows.
     """
     complete = rows.dropna()
     gaps = ", ".join(f"{name} {count}" for name, count in rows.isna().sum().items() if count)
     where = f" ({gaps})" if gaps else ""
     log.info("%d of %d rows have gaps%s and are left out", len(rows) - len(complete), len(rows), where)
-    whole = complete.select_dtypes("Int64").columns  # nullable because of the gaps
-    return complete.astype(dict.fromkeys(whole, "int64"))
+    integers = complete.select_dtypes("Int64").columns  # nullable because of the gaps
+    return complete.astype(dict.fromkeys(integers, "int64"))
 
 
-def make_transformer(columns: Mapping[str, Column] = config.COLUMNS, target: str = config.TARGET) -> Pipeline:
-    """An unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
+def make_transformer(schema: Schema) -> Pipeline:
+    """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
-    A label that it hasn't seen when fitted counts as none of the known labels, with a warning.
+    A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
+    the others for each label seen when fitted. An unknown label counts as none of the known ones, with a warning.
     """
-    labels = [name for name, column in columns.items() if isinstance(column, Categorical)]
-    numbers = [name for name in columns if name not in labels and name != target]
+    listed = {name: labels for name in schema.categorical if (labels := _listed_labels(schema, name))}
+    not_listed = [name for name in schema.categorical if name not in listed]
     encode = ColumnTransformer(
         [
-            ("labels", OneHotEncoder(handle_unknown="warn", sparse_output=False), labels),
-            ("numbers", "passthrough", numbers),
+            ("labels", OneHotEncoder(handle_unknown="warn", sparse_output=False), not_listed),
+            (
+                "listed_labels",
+                OneHotEncoder(categories=list(listed.values()), handle_unknown="warn", sparse_output=False),
+                list(listed),
+            ),
+            ("numbers", "passthrough", schema.numeric),
         ],
         verbose_feature_names_out=False,
     )
     return Pipeline([("encode", encode), ("scale", StandardScaler())]).set_output(transform="pandas")
 
 
-def engineer(
-    rows: pd.DataFrame, columns: Mapping[str, Column] = config.COLUMNS, target: str = config.TARGET
-) -> tuple[pd.DataFrame, Pipeline]:
-    """Fits a transformer to complete rows.
+def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline]:
+    """Fit a transformer to complete rows.
 
-    Returns the features, with the target (untouched) as the last column and the rows' index, and the transformer.
+    Returns:
+        The features, with the target (unchanged) as the last column and the rows' index, and the fitted transformer.
+
+    Raises:
+        DataError: Two features, or a feature and the target, would have the same name.
     """
-    transformer = make_transformer(columns, target)
-    features = transformer.fit_transform(rows.drop(columns=target))
-    log.info("Made %d features of %d columns: %s", features.shape[1], len(columns) - 1, ", ".join(features))
-    return features.assign(**{target: rows[target]}), transformer
+    _check_feature_names(rows, schema)
+    transformer = make_transformer(schema)
+    features = transformer.fit_transform(rows[schema.inputs])
+    log.info("Created %d features from %d columns: %s", features.shape[1], len(schema.inputs), ", ".join(features))
+    features[schema.target] = rows[schema.target]
+    return features, transformer
 
 
 def scaling(transformer: Pipeline) -> pd.DataFrame:
-    """Each feature's `mean` and `scale` (standard deviation) before scaling, in its own unit; indexed by `feature`."""
+    """Return each feature's `mean` and `scale` (standard deviation) before scaling, in its unit; index `feature`."""
     scaler = transformer["scale"]
     names = pd.Index(scaler.get_feature_names_out(), name="feature")
     return pd.DataFrame({"mean": scaler.mean_, "scale": scaler.scale_}, index=names)
+
+
+def _listed_labels(schema: Schema, name: str) -> list[str]:
+    """Return the labels that the column lists: integers sorted, as scikit-learn wants them, others as listed."""
+    column = schema.columns[name]
+    labels = list(column.values) if isinstance(column, Categorical) else []
+    if all(INTEGER.fullmatch(label) for label in labels):
+        return sorted(labels, key=int)
+    return labels
+
+
+def _check_feature_names(rows: pd.DataFrame, schema: Schema) -> None:
+    taken_by = {schema.target: "the target"}
+    for feature, origin in _feature_names(rows, schema):
+        if feature in taken_by:
+            raise DataError(
+                f"The name {feature!r} would stand for two things: {taken_by[feature]}, and the feature from {origin}. "
+                "Rename one of the columns, in the file and in COLUMNS of include/config.py."
+            )
+        taken_by[feature] = f"the feature from {origin}"
+
+
+def _feature_names(rows: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, str]]:
+    """Yield the name of each feature, and where it comes from."""
+    for name in schema.categorical:
+        for label in _listed_labels(schema, name) or rows[name].unique():
+            yield f"{name}_{label}", f"the label {str(label)!r} of the column {name!r}"
+    for name in schema.numeric:
+        yield name, f"the column {name!r}"

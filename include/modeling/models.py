@@ -1,4 +1,4 @@
-"""Makes the model that `include/config.py` names, and says what it has learnt."""
+"""Creates the regressor that a configuration names, and says what it has learned."""
 
 from __future__ import annotations
 
@@ -10,31 +10,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, clone
+from sklearn.pipeline import Pipeline, make_pipeline
+from threadpoolctl import threadpool_limits
 
-from include import config
 from include.errors import ConfigurationError
 
 TRIAL_ROWS = 1_000
-
-
-@contextlib.contextmanager
-def _refusals(model_class: str, hyper_parameters: Mapping[str, Any], hint: str = "") -> Iterator[None]:
-    """Says which hyperparameters a regressor has refused, and why."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
-            f"{hint}Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
-        ) from None
+FEW_ROWS = 10_000  # below this, threads wait for each other longer than they compute
 
 
 def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> RegressorMixin:
-    """An unfitted regressor of the class with this import path.
+    """Create an unfitted regressor of the class with this import path.
 
-    Raises ConfigurationError where the class can't be imported, is no scikit-learn regressor, or can't be made with
-    the hyperparameters. Most regressors look at these only when they are fitted: see `try_out`.
+    Most regressors check their hyperparameters only when they are fitted: see `try_out`.
+
+    Raises:
+        ConfigurationError: The class can't be imported, is not a scikit-learn regressor, or can't be created with the
+            hyperparameters.
     """
     module, _, name = model_class.rpartition(".")
     try:
@@ -45,32 +38,68 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
         ) from None
     if not (isinstance(regressor, type) and issubclass(regressor, RegressorMixin)):
         raise ConfigurationError(
-            f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+            f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
         )
-    with _refusals(model_class, hyper_parameters, f"It takes {', '.join(inspect.signature(regressor).parameters)}. "):
+    accepted = ", ".join(inspect.signature(regressor).parameters)
+    with _rejections(model_class, hyper_parameters, f"It accepts {accepted}. "):
         return regressor(**hyper_parameters)
 
 
-def try_out(model_class: str, hyper_parameters: Mapping[str, Any], data: pd.DataFrame, target: str) -> None:
-    """Fits a model to some of the rows that it shall be trained with: `data` has the features and the `target`.
+def on_raw_rows(transformer: Pipeline, model: RegressorMixin) -> Pipeline:
+    """Chain a transformer and a model into one unfitted regressor, to cross-validate on raw rows.
 
-    Raises ConfigurationError where `make_model` does, and for hyperparameters that don't go with these rows.
+    Between the two, features are arrays without names: a DataFrame in each fold would take a third more time.
+    """
+    return make_pipeline(clone(transformer).set_output(transform="default"), clone(model))
+
+
+def try_out(
+    model_class: str, hyper_parameters: Mapping[str, Any], features: pd.DataFrame, target: pd.Series, seed: int
+) -> None:
+    """Fit a model to some of the rows that it will be trained on.
+
+    Raises:
+        ConfigurationError: As `make_model` does, and for hyperparameters that these rows don't allow.
     """
     model = make_model(model_class, hyper_parameters)
-    sample = data.sample(min(len(data), TRIAL_ROWS), random_state=config.SEED)
+    sample = features.sample(min(len(features), TRIAL_ROWS), random_state=seed)
     try:
-        model.fit(sample.drop(columns=target), sample[target])
-    except (TypeError, ValueError):  # all rows may be enough for what a sample is too small for
-        with _refusals(model_class, hyper_parameters):
-            model.fit(data.drop(columns=target), data[target])
+        with threads_for(len(sample)):
+            model.fit(sample, target.loc[sample.index])
+    except (TypeError, ValueError):  # all rows may be enough where a sample is too small
+        with _rejections(model_class, hyper_parameters), threads_for(len(features)):
+            model.fit(features, target)
+
+
+def threads_for(rows: int) -> contextlib.AbstractContextManager[object]:
+    """Limit BLAS and OpenMP to one thread while a model is fitted to few rows.
+
+    Their threads wait for each other in busy loops: on a busy machine a fit of milliseconds takes seconds. Libraries
+    that are loaded later are not limited.
+    """
+    limits: contextlib.AbstractContextManager[object] = threadpool_limits(1 if rows < FEW_ROWS else None)
+    return limits
 
 
 def coefficients(model: RegressorMixin, features: pd.Index) -> pd.DataFrame | None:
-    """`coefficient` of each scaled feature (indexed by `feature`, largest first): the change in the target per standard
-    deviation. None for a model without coefficients.
+    """Return the `coefficient` of each scaled feature (index `feature`, largest first), or None if there are none.
+
+    It is the change in the target per standard deviation of the feature.
     """
     values = getattr(model, "coef_", None)
     if values is None or np.size(values) != len(features):
         return None
     table = pd.DataFrame({"coefficient": np.ravel(values)}, index=features.rename("feature"))
     return table.sort_values("coefficient", key=abs, ascending=False)
+
+
+@contextlib.contextmanager
+def _rejections(model_class: str, hyper_parameters: Mapping[str, Any], hint: str = "") -> Iterator[None]:
+    """Say which hyperparameters a regressor has rejected, and why."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
+            f"{hint}Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+        ) from None

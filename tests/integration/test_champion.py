@@ -15,13 +15,21 @@ from mlflow.exceptions import MlflowException
 from sklearn.linear_model import Ridge
 
 from include import config
-from include.modeling.evaluation import cross_validate
+from include.modeling.evaluation import Plan, cross_validate
+from include.modeling.features import make_transformer
+from include.modeling.models import on_raw_rows
+from include.schema import Numeric, Schema
 from include.tracking import registry
 
 random = np.random.default_rng(5)
 FEATURES = pd.DataFrame(random.normal(size=(60, 3)), columns=["a", "b", "c"])
 DATA = FEATURES.assign(y=3 * FEATURES["a"] + 2 * FEATURES["b"] + random.normal(size=60))
 GOOD, BIT_WORSE, WORSE, BAD = 0.1, 2.0, 5.0, 1000.0  # alphas: the errors are 1.188, 1.195, 1.230 and 3.561
+PLAN = Plan.of(len(DATA), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+
+
+def schema_of(data: pd.DataFrame) -> Schema:
+    return Schema(dict.fromkeys(data.columns, Numeric()), target="y", target_label="y", target_unit="cm")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +49,8 @@ def train(client, as_outsider, experiment_id):
         features, target = data.drop(columns="y"), data["y"]
         model = Ridge(alpha).fit(features, target)
         with mlflow.start_run(experiment_id=experiment_id) as run:
-            mlflow.log_metrics(cross_validate(Ridge(alpha), features, target).metrics("cv"))
+            estimator = on_raw_rows(make_transformer(schema_of(data)), Ridge(alpha))
+            mlflow.log_metrics(cross_validate(estimator, features, target, PLAN).metrics("cv"))
             logged = mlflow.sklearn.log_model(
                 model, name="model", pip_requirements=["scikit-learn"], serialization_format="cloudpickle"
             )
@@ -64,7 +73,8 @@ def reason(client):
 
 
 def promote(version, data: pd.DataFrame = DATA) -> str:
-    return registry.promote(version.run_id, data, "y", version.name).alias
+    features = list(data.columns.drop("y"))
+    return registry.promote(version.run_id, features, data, schema_of(data), version.name).alias
 
 
 def test_the_first_one(train, aliases, reason):
@@ -97,7 +107,7 @@ def test_the_second_one(champion, new, alias, words, train, aliases, reason, cap
     assert f"Version 2 becomes {alias}: {words}" in caplog.text
 
 
-def test_the_champion_is_judged_on_the_new_data_too(train, aliases):
+def test_the_champion_is_evaluated_on_the_new_data_too(train, aliases):
     easy = FEATURES.assign(y=FEATURES["a"])
     promote(train(GOOD, easy), easy)  # its logged error is next to nothing; on DATA it is 1.188
 
@@ -196,6 +206,6 @@ def test_a_version_that_is_missing(client, as_outsider, experiment_id):
     run = client.create_run(experiment_id)
 
     with pytest.raises(Exception, match="No version of Reg_RidgeCV_possums was made of run") as error:
-        registry.promote(run.info.run_id, DATA, "y")
+        registry.promote(run.info.run_id, ["a", "b", "c"], DATA, schema_of(DATA))
 
     assert not isinstance(error.value, MlflowException)

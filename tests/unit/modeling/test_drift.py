@@ -7,7 +7,7 @@ import pytest
 from include.modeling.drift import compare
 
 
-def test_the_distance_by_hand():
+def test_the_statistic_is_the_largest_distance():
     # at 2 the reference has passed half of its values, the current ones none: nowhere are they further apart
     table = compare(pd.DataFrame({"a": [1, 2, 3, 4]}), pd.DataFrame({"a": [3, 4, 5, 6]}))
 
@@ -31,14 +31,14 @@ def test_more_features_need_a_clearer_difference():
     below, above = [1, 2, 3, 4, 5], [6, 7, 8, 9, 10]
 
     alone = compare(pd.DataFrame({"a": below}), pd.DataFrame({"a": above}))
-    beside = compare(pd.DataFrame({"a": below, "b": below}), pd.DataFrame({"a": above, "b": below}))
+    together = compare(pd.DataFrame({"a": below, "b": below}), pd.DataFrame({"a": above, "b": below}))
 
     assert alone.loc["a", "p_value"] == pytest.approx(2 / 252)
     assert alone.loc["a", "drifted"]
-    assert not beside.loc["a", "drifted"]
+    assert not together.loc["a", "drifted"]
 
 
-def test_only_what_has_moved_is_found():
+def test_only_the_features_that_have_moved_are_found():
     random = np.random.default_rng(3)
     reference, current = (pd.DataFrame(random.normal(size=(n, 3)), columns=list("abc")) for n in (400, 300))
 

@@ -1,35 +1,46 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pandas as pd
+import possums
 import pytest
 from sklearn.datasets import make_regression
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVR
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from include import config
 from include.errors import ConfigurationError
-from include.modeling.models import TRIAL_ROWS, coefficients, make_model, try_out
+from include.modeling.features import make_transformer
+from include.modeling.models import (
+    FEW_ROWS,
+    TRIAL_ROWS,
+    coefficients,
+    make_model,
+    on_raw_rows,
+    threads_for,
+    try_out,
+)
+from include.schema import Categorical, Numeric, Schema
 
 
-def data(rows: int, features: int) -> pd.DataFrame:
-    """Features and a `target` greater than 0, as some regressors need it. The index is no RangeIndex."""
+def data(rows: int, features: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Features and a target greater than 0, as some regressors need it. The index is not a RangeIndex."""
     x, y = make_regression(rows, features, noise=1, random_state=0)
-    frame = pd.DataFrame(x, columns=[f"x{n}" for n in range(features)])
-    return frame.assign(target=y - y.min() + 1).set_index(pd.Index(range(7, rows + 7), name="id"))
+    index = pd.Index(range(7, rows + 7), name="id")
+    return pd.DataFrame(x, index).add_prefix("x"), pd.Series(y - y.min() + 1, index, name="target")
 
 
-def test_the_default_model():
-    model = make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
+def test_make_model_creates_an_unfitted_regressor_with_the_hyperparameters():
+    model = make_model("sklearn.linear_model.RidgeCV", {"alphas": possums.ALPHAS})
 
     assert isinstance(model, RidgeCV)
-    np.testing.assert_allclose(model.alphas, np.logspace(-3, 1, num=30))
-
-
-def test_the_model_is_not_fitted():
-    assert not hasattr(make_model("sklearn.linear_model.Ridge", {"alpha": 2}), "coef_")
+    assert model.alphas == possums.ALPHAS
+    assert not hasattr(model, "coef_")
 
 
 @pytest.mark.parametrize(
@@ -49,19 +60,19 @@ def test_the_model_is_not_fitted():
         ("sklearn.linear_model.RANSACRegressor", {"min_samples": 150}),
     ],
 )
-def test_other_regressors(model_class, hyper_parameters):
+def test_any_regressor_can_be_created_and_tried_out(model_class, hyper_parameters):
     model = make_model(model_class, hyper_parameters)
 
     assert type(model).__name__ == model_class.rpartition(".")[2]
     assert hyper_parameters.items() <= model.get_params().items()
-    try_out(model_class, hyper_parameters, data(rows=200, features=30), "target")
+    try_out(model_class, hyper_parameters, *data(rows=200, features=30), seed=1)
 
 
 @pytest.mark.parametrize(
     "model_class",
     ["sklearn.linear_model.RidgCV", "sklearn.linear.RidgeCV", "no_such_package.Model", "RidgeCV", "", ".", "..a.b"],
 )
-def test_no_such_class(model_class):
+def test_a_class_that_does_not_exist_is_named(model_class):
     with pytest.raises(ConfigurationError) as error:
         make_model(model_class, {})
 
@@ -78,14 +89,14 @@ def test_no_such_class(model_class):
         "collections.OrderedDict",
     ],
 )
-def test_no_regressor(model_class):
+def test_a_class_that_is_not_a_regressor_is_named(model_class):
     with pytest.raises(ConfigurationError) as error:
         make_model(model_class, {})
 
-    assert str(error.value) == f"{model_class} is no scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+    assert str(error.value) == f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
 
 
-def test_what_is_no_regressor_is_not_called(tmp_path):
+def test_a_function_that_is_not_a_regressor_is_never_called(tmp_path):
     with pytest.raises(ConfigurationError):
         make_model("os.mkdir", {"path": str(tmp_path / "made")})
 
@@ -108,9 +119,9 @@ def test_what_is_no_regressor_is_not_called(tmp_path):
         ("sklearn.linear_model.RANSACRegressor", {"min_samples": 150}, "min_samples"),
     ],
 )
-def test_hyperparameters_that_it_does_not_accept(model_class, hyper_parameters, words):
+def test_hyperparameters_that_a_fit_rejects_are_named_with_the_reason(model_class, hyper_parameters, words):
     with pytest.raises(ConfigurationError) as error:
-        try_out(model_class, hyper_parameters, data(rows=100, features=5), "target")
+        try_out(model_class, hyper_parameters, *data(rows=100, features=5), seed=1)
 
     message = str(error.value)
     assert message.startswith(f"{model_class} doesn't accept the hyperparameters {hyper_parameters}: ")
@@ -118,9 +129,9 @@ def test_hyperparameters_that_it_does_not_accept(model_class, hyper_parameters, 
     assert words in message
 
 
-def test_hyperparameters_that_it_cannot_be_made_with():
-    refused = r"doesn't accept the hyperparameters {'alphabet': 1}: .*'alphabet'. It takes alpha, fit_intercept, "
-    with pytest.raises(ConfigurationError, match=refused):
+def test_an_unknown_hyperparameter_is_answered_with_the_known_ones():
+    rejected = r"doesn't accept the hyperparameters {'alphabet': 1}: .*'alphabet'. It accepts alpha, fit_intercept, "
+    with pytest.raises(ConfigurationError, match=rejected):
         make_model("sklearn.linear_model.Ridge", {"alphabet": 1})
 
 
@@ -145,10 +156,10 @@ class Counting(LinearRegression):
     [(104, 0, [104]), (2 * TRIAL_ROWS, 0, [TRIAL_ROWS]), (2 * TRIAL_ROWS, 1500, [TRIAL_ROWS, 2 * TRIAL_ROWS])],
     ids=["few rows", "a sample of many", "more than a sample has"],
 )
-def test_how_many_rows_are_tried(rows, at_least, fits):
+def test_a_sample_is_tried_first_and_all_rows_where_it_is_too_small(rows, at_least, fits):
     Counting.fitted_to.clear()
 
-    try_out(f"{__name__}.Counting", {"at_least": at_least}, data(rows, features=3), "target")
+    try_out(f"{__name__}.Counting", {"at_least": at_least}, *data(rows, features=3), seed=1)
 
     assert Counting.fitted_to == fits
 
@@ -158,7 +169,7 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame({"a": [0.0, 1.0, 0.0, 1.0], "b": [0.0, 0.0, 1.0, 1.0]})
 
 
-def test_coefficients_by_hand(rows):
+def test_coefficients_are_those_of_the_straight_line_largest_first(rows):
     model = LinearRegression().fit(rows, 7 + 3 * rows["a"] - 5 * rows["b"])
 
     table = coefficients(model, rows.columns)
@@ -179,5 +190,48 @@ def test_coefficients_of_a_two_dimensional_fit(rows):
     [RandomForestRegressor(5), KNeighborsRegressor(1), HistGradientBoostingRegressor(max_iter=1), SVR()],
     ids=lambda model: type(model).__name__,
 )
-def test_no_coefficients(model, rows):
+def test_a_model_without_coefficients_gives_none(model, rows):
     assert coefficients(model.fit(rows, rows["a"]), rows.columns) is None
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[], list[int]]]:
+    """How many threads each of BLAS and OpenMP may start; several, also on a machine with one core."""
+    with threadpool_limits(3):
+        yield lambda: [pool["num_threads"] for pool in threadpool_info()]
+
+
+def test_few_rows_are_fitted_by_one_thread_and_many_by_all(threads):
+    before = threads()
+
+    with threads_for(FEW_ROWS - 1):
+        assert set(threads()) == {1}
+    with threads_for(FEW_ROWS):
+        assert threads() == before
+    assert threads() == before
+    assert max(before) > 1
+
+
+def test_an_error_in_the_fit_gives_the_threads_back(threads):
+    before = threads()
+
+    with pytest.raises(ZeroDivisionError), threads_for(10):
+        _ = 1 / 0
+
+    assert threads() == before
+
+
+def test_raw_rows_are_predicted_as_by_transformer_and_model_one_after_the_other():
+    schema = Schema({"colour": Categorical(), "width": Numeric(), "y": Numeric()}, "y", "height", "m")
+    rows = pd.DataFrame({"colour": ["red", "blue", "red"], "width": [1.0, 2.0, 6.0]})
+    target = pd.Series([10.0, 20.0, 60.0])
+    transformer, model = make_transformer(schema), Ridge()
+    features = transformer.fit_transform(rows)
+    model.fit(features, target)
+
+    chained = on_raw_rows(transformer, model)
+
+    with pytest.raises(NotFittedError):
+        chained.predict(rows)
+    np.testing.assert_allclose(chained.fit(rows, target).predict(rows), model.predict(features))
+    assert isinstance(transformer.transform(rows), pd.DataFrame)  # as before

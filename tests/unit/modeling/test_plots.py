@@ -1,22 +1,28 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
+import possums
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from include import config
 from include.modeling import plots
 from include.modeling.evaluation import Evaluation, Plan
+from include.schema import Numeric, Schema
 
+ROOT = Path(__file__).resolve().parents[3]
 SIZES = [3, 104, 200_000]
+SCHEMA = possums.SCHEMA
 
 
 def table(rows: int) -> pd.DataFrame:
@@ -26,9 +32,10 @@ def table(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"true": true, "predicted": true - 1}, index=index)
 
 
-def judged(rows: int) -> Evaluation:
+def evaluation(rows: int) -> Evaluation:
+    plan = Plan.of(rows, folds=5, repeats=10, seed=1)
     return Evaluation(
-        Plan.of(rows), pd.DataFrame({"rmse": [1.5, 2.5], "mae": [1.0, 2.0], "r2": [0.5, 0.3]}), table(rows)
+        plan, pd.DataFrame({"rmse": [1.5, 2.5], "mae": [1.0, 2.0], "r2": [0.5, 0.3]}), table(rows)
     )
 
 
@@ -55,14 +62,17 @@ def marks(figure: Figure) -> int:
 
 @pytest.fixture(params=[True, False], ids=["with the picture", "without the picture"])
 def picture(request, tmp_path):
-    return config.INCLUDE / config.PICTURE_FILE if request.param else tmp_path / "possum.jpeg"
+    file = tmp_path / "possum.png"
+    if request.param:
+        matplotlib.image.imsave(file, np.random.default_rng(2).uniform(size=(60, 80, 3)))
+    return file
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("rows", SIZES)
 def test_predictions_of_few_and_many(rows, picture):
     began = time.process_time()
-    figure = plots.predictions(table(rows), "possums, version 3", picture)
+    figure = plots.predictions(table(rows), "possums, version 3", SCHEMA, picture)
     pixels = draw(figure)
 
     assert time.process_time() - began < 10
@@ -75,7 +85,7 @@ def test_predictions_of_few_and_many(rows, picture):
 @pytest.mark.parametrize("rows", SIZES)
 def test_out_of_fold_of_few_and_many(rows):
     began = time.process_time()
-    figure = plots.out_of_fold(judged(rows))
+    figure = plots.out_of_fold(evaluation(rows), SCHEMA)
     draw(figure)
 
     assert time.process_time() - began < 10
@@ -83,8 +93,8 @@ def test_out_of_fold_of_few_and_many(rows):
     assert bool(figure.findobj(PolyCollection)) == (rows > 3_000)  # too many to tell apart
 
 
-def test_what_the_plot_of_predictions_says():
-    figure = plots.predictions(table(104), "possums, version 3")
+def test_the_plot_of_predictions_says_what_it_shows():
+    figure = plots.predictions(table(104), "possums, version 3", SCHEMA)
     axes = figure.axes[0]
 
     assert axes.get_xlabel() == "animal, by case"
@@ -96,8 +106,9 @@ def test_what_the_plot_of_predictions_says():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["true", "predicted"]
 
 
-def test_legend_and_picture_hide_no_mark():
-    figure = plots.predictions(table(104), "a model")
+@pytest.mark.parametrize("picture", [True], indirect=True)
+def test_legend_and_picture_hide_no_mark(picture):
+    figure = plots.predictions(table(104), "a model", SCHEMA, picture)
     draw(figure)
     axes = figure.axes[0]
 
@@ -106,8 +117,8 @@ def test_legend_and_picture_hide_no_mark():
     assert axes.child_axes[0].get_window_extent().y0 > highest
 
 
-def test_what_the_honest_plot_says():
-    figure = plots.out_of_fold(judged(104))
+def test_the_out_of_fold_plot_says_what_it_shows():
+    figure = plots.out_of_fold(evaluation(104), SCHEMA)
     left, right = figure.axes
 
     assert (left.get_xlabel(), left.get_ylabel()) == ("true tail length (cm)", "predicted tail length (cm)")
@@ -121,7 +132,7 @@ def test_what_the_honest_plot_says():
 def test_true_and_predicted_of_an_animal_are_one_above_the_other():
     predicted = pd.DataFrame({"predicted": [31.0, 41.0], "true": [30.0, 40.0]}, index=pd.Index([9, 4], name="case"))
 
-    figure = plots.predictions(predicted, "a model")
+    figure = plots.predictions(predicted, "a model", SCHEMA)
 
     axes = figure.axes[0]
     dots = {dots.get_label(): dots.get_offsets().tolist() for dots in drawn(axes, PathCollection)}
@@ -134,7 +145,7 @@ def test_true_and_predicted_of_an_animal_are_one_above_the_other():
 
 
 def test_residuals_are_what_was_predicted_too_short():
-    figure = plots.out_of_fold(judged(3))
+    figure = plots.out_of_fold(evaluation(3), SCHEMA)
 
     left, right = (next(dots.get_offsets() for dots in drawn(axes, PathCollection)) for axes in figure.axes)
     np.testing.assert_allclose(left, table(3)[["true", "predicted"]])
@@ -145,7 +156,7 @@ def test_of_many_animals_some_are_drawn_and_all_are_counted():
     many = table(200_000)
     many.iloc[1, 1] += 100_000  # one that isn't drawn
 
-    figure = plots.predictions(many, "a model")
+    figure = plots.predictions(many, "a model", SCHEMA)
 
     axes = figure.axes[0]
     assert axes.get_xlabel() == "animal, by case (150 of 200,000 drawn)"
@@ -157,24 +168,24 @@ def test_of_many_animals_some_are_drawn_and_all_are_counted():
 
 @pytest.mark.parametrize("rows", SIZES)
 def test_no_animal_is_named_twice_on_the_axis(rows):
-    labels = [label.get_text() for label in plots.predictions(table(rows), "a model").axes[0].get_xticklabels()]
+    labels = [label.get_text() for label in plots.predictions(table(rows), "a model", SCHEMA).axes[0].get_xticklabels()]
 
     assert len(labels) == len(set(labels)) > 1
 
 
 @pytest.mark.parametrize("rows", [149, 150, 151, 299, 301])
 def test_no_more_marks_than_fit(rows):
-    assert marks(plots.predictions(table(rows), "a model")) == 3 * min(rows, 150)
+    assert marks(plots.predictions(table(rows), "a model", SCHEMA)) == 3 * min(rows, 150)
 
 
 def test_without_a_name_rows_go_by_number():
-    assert plots.predictions(table(3).rename_axis(None), "a model").axes[0].get_xlabel() == "animal, by number"
+    assert plots.predictions(table(3).rename_axis(None), "a model", SCHEMA).axes[0].get_xlabel() == "animal, by number"
 
 
 def test_coefficients_are_bars_with_the_largest_on_top():
     weights = pd.DataFrame({"coefficient": [-3.0, 2.0, 1.0]}, index=pd.Index(["a", "b", "c"], name="feature"))
 
-    figure = plots.coefficients(weights)
+    figure = plots.coefficients(weights, SCHEMA)
 
     draw(figure)
     axes = figure.axes[0]
@@ -187,7 +198,7 @@ def test_coefficients_are_bars_with_the_largest_on_top():
 def test_of_many_coefficients_the_first_thirty_are_drawn():
     weights = pd.DataFrame({"coefficient": np.arange(200.0, 0, -1)}, index=[f"x{n}" for n in range(200)])
 
-    axes = plots.coefficients(weights).axes[0]
+    axes = plots.coefficients(weights, SCHEMA).axes[0]
 
     assert [bar.get_width() for bar in axes.patches] == list(range(171, 201))
 
@@ -195,9 +206,30 @@ def test_of_many_coefficients_the_first_thirty_are_drawn():
 @pytest.mark.filterwarnings("error")
 def test_any_label_is_drawn_as_it_is():
     labels = [r"US$ \frac$", "{{ site }}", "a\nb", "../x", "Höhe_ü"]
-    weights = plots.coefficients(pd.DataFrame({"coefficient": range(5)}, index=labels))
-    rows = plots.predictions(table(5).set_axis(pd.Index(labels, name="$x$")), r"a model of \$")
+    weights = plots.coefficients(pd.DataFrame({"coefficient": range(5)}, index=labels), SCHEMA)
+    rows = plots.predictions(table(5).set_axis(pd.Index(labels, name="$x$")), r"a model of \$", SCHEMA)
 
     for figure in (weights, rows):
         draw(figure)
         assert set(labels) <= {text.get_text() for text in figure.findobj(Text)}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_unit_with_a_dollar_sign_is_drawn_as_it_is():
+    dollars = Schema({"price": Numeric()}, "price", "price", r"US$ \frac$")
+
+    for figure in (plots.predictions(table(5), "a model", dollars), plots.out_of_fold(evaluation(5), dollars)):
+        draw(figure)
+        assert r"US$ \frac$" in " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_matplotlib_stays_as_it_was_for_others_in_the_process():
+    program = """
+import matplotlib
+before = dict(matplotlib.rcParams)
+import possums
+from include.modeling import plots
+plots.coefficients(__import__("pandas").DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
+assert dict(matplotlib.rcParams) == before
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True)
