@@ -8,7 +8,7 @@ the features, with the target
  |
  |  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
  |  register_model   makes a version of it, and moves that to the stage {STAGE}
- |  choose_champion  lets it take the champion's place, unless it is worse
+ |  choose_champion  gives it the alias champion if its error passes three checks, else challenger
  |
  +-> MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
  +-> Dataset         {MODEL_DATASET}, which starts the DAG predict
@@ -18,6 +18,8 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 """
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 from airflow.datasets import Dataset
 from airflow.decorators import dag, task, task_group
@@ -35,6 +37,7 @@ from include.operators.registry import (
 )
 from include.orchestration import upstream as handover
 from include.orchestration.dag_defaults import DAG_DEFAULTS, HYPER_PARAMETERS, documented
+from include.orchestration.retries import fail_for_good
 from include.tracking.model_card import REGISTERED_MODEL_CARD
 
 FEATURES, MODEL = Dataset(config.FEATURES_DATASET), Dataset(config.MODEL_DATASET)
@@ -61,23 +64,43 @@ def train_model(
     feature_df, experiment_id: str, target_column: str, model_class: str, hyper_parameters: dict, run_name: str
 ) -> dict:
     from include.tracking import registry, runs
+    from include.tracking.session import mlflow_connected
 
     run_id = runs.track_training(experiment_id, feature_df, target_column, model_class, hyper_parameters, run_name)
-    return registry.candidate(run_id)
+    with fail_for_good(), mlflow_connected():
+        return asdict(registry.candidate(run_id))
 
 
 @task.branch
+@fail_for_good()
 def check_if_model_already_registered() -> str:
     from include.tracking import registry
 
-    return "register_model." + ("model_already_registered" if registry.is_registered() else "create_registered_model")
+    registered = registry.is_registered(config.REGISTERED_MODEL, config.MLFLOW_CONNECTION)
+    return "register_model." + ("model_already_registered" if registered else "create_registered_model")
 
 
 @aql.dataframe(outlets=[MODEL])
 def choose_champion(feature_df, model_run_id: str, target_column: str) -> str:
-    from include.tracking import registry
+    from include.modeling.evaluation import cross_validate
+    from include.tracking import champion
+    from include.tracking.session import mlflow_connected
 
-    return registry.promote(model_run_id, feature_df, target_column).alias
+    features, target = feature_df.drop(columns=target_column), feature_df[target_column]
+
+    def cv_rmse(regressor) -> float:
+        return cross_validate(regressor, features, target).metrics("cv")["cv_rmse"]
+
+    with fail_for_good(), mlflow_connected():
+        decision = champion.promote(
+            model_run_id,
+            config.REGISTERED_MODEL,
+            evaluate=cv_rmse,
+            tolerance=config.TOLERANCE,
+            max_error_rise=config.MAX_ERROR_RISE,
+            unit=config.TARGET_UNIT,
+        )
+    return decision.alias
 
 
 @task_group

@@ -79,17 +79,6 @@ class MLflowClientHook(client.MLflowClientHook):
         answer = response.json()
         if absent_is_none and answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
-        return _accepted(response).json()
-
-
-class StrictMLflowClientHook(MLflowClientHook):
-    """For operators that take any error of MLflow's API for one that may pass."""
-
-    def run(self, *args: Any, **kwargs: Any) -> requests.Response:
-        return _accepted(super().run(*args, **kwargs))
-
-
-def _accepted(response: requests.Response) -> requests.Response:
-    if not response.ok:
-        raise requests.HTTPError(f"MLflow: {response.json().get('message', response.text)}", response=response)
-    return response
+        if not response.ok:
+            raise requests.HTTPError(f"MLflow: {answer.get('message', response.text)}", response=response)
+        return answer

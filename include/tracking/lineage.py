@@ -26,7 +26,6 @@ from airflow.operators.python import get_current_context
 from mlflow import MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import LoggedModel, Run
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from mlflow.utils.git_utils import get_git_commit
 from sklearn.base import BaseEstimator
@@ -160,15 +159,6 @@ def logged_model(run: Run) -> LoggedModel:
     if not run.outputs:
         raise DataError(f"Run {run.info.run_id} has no model. Run the task that makes it again.")
     return MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
-
-
-def model_version(run_id: str, name: str = config.REGISTERED_MODEL) -> ModelVersion:
-    """The version of the registered model `name` that was made of a run's model, with its aliases."""
-    client = MlflowClient()
-    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
-    if not found:
-        raise DataError(f"No version of {name} was made of run {run_id}. Run train again.")
-    return client.get_model_version(name, found[0].version)  # the search leaves the aliases out
 
 
 def served(artifact_uri: str) -> str:

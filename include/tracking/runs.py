@@ -20,6 +20,7 @@ from include import config
 from include.modeling import drift, evaluation, plots
 from include.modeling.features import scaling
 from include.modeling.models import coefficients, make_model
+from include.modeling.promotion import recipe
 from include.orchestration import upstream as handover
 from include.schema import Categorical
 from include.tracking.lineage import (
@@ -32,8 +33,8 @@ from include.tracking.lineage import (
     log_data,
     log_sklearn,
     metric_name,
-    model_version,
 )
+from include.tracking.registry import model_version
 
 log = logging.getLogger(__name__)
 MODEL, TRANSFORMER = "model", "transformer"  # the names of the logged models
@@ -115,6 +116,7 @@ def track_training(
         tags=lineage
         | {
             "model_class": model_class,
+            "recipe": recipe(model, features.columns),
             "features_run": origin.output("build_features", key="mlflow_run_id"),
             "dataset_event": f"{config.FEATURES_DATASET} by feature_eng, run {origin.run_id}",
             "evaluation": str(judged.plan),
@@ -158,7 +160,7 @@ def track_predictions(run_id: str, predictions: pd.DataFrame, features: pd.DataF
     """
     client = mlflow.MlflowClient()
     trained = client.get_run(run_id)
-    version = model_version(run_id)
+    version = model_version(run_id, config.REGISTERED_MODEL)
     model = f"{version.name}, version {version.version}"
     predictions = predictions.set_index(predictions.columns[0])
     lineage = lineage_tags(trained.data.tags["pipeline_run"], digest(predictions, model))
@@ -209,7 +211,7 @@ def track_plot(run_id: str, predictions: pd.DataFrame) -> str:
     A folder that can't be written is no reason to fail: what counts is in MLflow.
     """
     client = mlflow.MlflowClient()
-    version = model_version(run_id)
+    version = model_version(run_id, config.REGISTERED_MODEL)
     figure = plots.predictions(
         predictions.set_index(predictions.columns[0]), f"{version.name}, version {version.version}"
     )
