@@ -62,9 +62,11 @@ def fetch_model_run_id() -> str:
 @task
 @mlflow_task
 def add_line_to_file(model_run_id: str) -> list[str]:
+    from mlflow import MlflowClient
+
     from include.tracking import logged_models, requirements
 
-    location = logged_models.of_run(model_run_id).artifact_location
+    location = logged_models.of_run(MlflowClient().get_run(model_run_id)).artifact_location
     return requirements.add_to_requirements(location, config.PREDICTION_PACKAGES, config.AWS_CONNECTION)
 
 

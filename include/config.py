@@ -60,6 +60,7 @@ FOLDS = 5
 REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/modeling/evaluation.py has the rule)
 SEED = 1995
 TOLERANCE = 0.02  # of the champion's error: a new model that is worse by no more than this takes its place
+MAX_ERROR_RISE = 0.25  # above the champion's error when it was promoted: a larger one says that the data got worse
 
 # --- Names in MLflow (.env may have another experiment) ---
 

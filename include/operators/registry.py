@@ -1,43 +1,51 @@
-"""The MLflow provider's registry operators, made safe to run again."""
+"""The MLflow provider's registry operators, which can run again and say what is wrong.
+
+They keep the provider's parameters and template fields, and make the requests with the hook of include/tracking.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import requests
 from mlflow_provider.operators import registry
 
 from include.operators.links import VersionLink
-from include.orchestration.retries import fail_for_good
-from include.tracking.client import MLflowClientHook, StrictMLflowClientHook
-
-registry.MLflowClientHook = StrictMLflowClientHook  # the operators look their hook up there
+from include.orchestration.retries import retry_policy
+from include.tracking.client import MLflowClientHook
 
 
 class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
-    """Registers a model. One that is there already is left as it is."""
+    """Registers a model. One that exists already stays as it is."""
 
-    @fail_for_good()
+    @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
-        hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
-        return hook.call("registered-models/get", absent_is_none=True, name=self.name) or super().execute(context)
+        """Return MLflow's answer, which has the `registered_model`."""
+        try:
+            return _post(self, "registered-models/create", "name", "description", "tags")
+        except requests.HTTPError as error:
+            if error.response.status_code != 400 or error.response.json()["error_code"] != "RESOURCE_ALREADY_EXISTS":
+                raise
+        return MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id).call("registered-models/get", name=self.name)
 
 
 class CreateModelVersionOperator(registry.CreateModelVersionOperator):
-    """Makes a version of a run's model. A run that has one already gets no second."""
+    """Creates a version of a run's model. A run that has one already gets no second."""
 
     operator_extra_links = (VersionLink(),)
 
-    @fail_for_good()
+    @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
+        """Return MLflow's answer, which has the `model_version`."""
         hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
         found = hook.call("model-versions/search", filter=f"run_id = '{self.run_id}'") or {}
         for version in found.get("model_versions", []):
             if version["name"] == self.name:
                 self.log.info("Run %s has version %s already", self.run_id, version["version"])
                 return {"model_version": version}
-        made = super().execute(context)
-        self.log.info("Run %s becomes version %s of %s", self.run_id, made["model_version"]["version"], self.name)
-        return made
+        created = _post(self, "model-versions/create", "name", "source", "run_id", "tags", "run_link", "description")
+        self.log.info("Created version %s of %s", created["model_version"]["version"], self.name)
+        return created
 
 
 class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOperator):
@@ -45,8 +53,16 @@ class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOp
 
     operator_extra_links = (VersionLink(),)
 
-    @fail_for_good()
+    @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
-        moved = super().execute(context)
+        """Return MLflow's answer, which has the `model_version`."""
+        moved = _post(self, "model-versions/transition-stage", "name", "version", "stage", "archive_existing_versions")
         self.log.info("Version %s of %s is in stage %s", self.version, self.name, self.stage)
         return moved
+
+
+def _post(operator: Any, endpoint: str, *parameters: str) -> Any:
+    """Call MLflow with those of an operator's parameters that are set."""
+    values = {name: getattr(operator, name) for name in parameters}
+    hook = MLflowClientHook("POST", mlflow_conn_id=operator.mlflow_conn_id)
+    return hook.call(endpoint, **{name: value for name, value in values.items() if value})

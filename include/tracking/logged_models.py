@@ -7,7 +7,7 @@ import logging
 import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel
+from mlflow.entities import LoggedModel, Run
 from mlflow.models import infer_signature
 from sklearn.base import BaseEstimator
 
@@ -34,17 +34,15 @@ def log_model(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
     return model_id
 
 
-def of_run(run_id: str) -> LoggedModel:
+def of_run(run: Run) -> LoggedModel:
     """Return the model that a run logged.
 
     Raises:
         DataError: if it logged none.
     """
-    client = MlflowClient()
-    outputs = client.get_run(run_id).outputs
-    if not outputs:
-        raise DataError(f"Run {run_id} has no model. Run the task that logs it again.")
-    return client.get_logged_model(outputs.model_outputs[0].model_id)
+    if not run.outputs:
+        raise DataError(f"Run {run.info.run_id} has no model. Run the task that logs it again.")
+    return MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
 
 
 def served_address(artifact_uri: str, artifacts_root: str, mlflow_conn_id: str) -> str:

@@ -1,44 +1,172 @@
 from __future__ import annotations
 
-import pytest
+import pickle
 
-from include import config
-from include.modeling.promotion import decide
+import numpy as np
+import pytest
+from sklearn.ensemble import BaggingRegressor
+from sklearn.linear_model import Lasso, Ridge, RidgeCV
+
+from include.modeling.promotion import Champion, Decision, decide, recipe
+
+
+def decision(error: float, baseline: float = 9.9, champion: Champion | None = None, **changed) -> Decision:
+    return decide(error, baseline, champion, **({"tolerance": 0.02, "max_error_rise": 0.25, "unit": "mm"} | changed))
 
 
 @pytest.mark.parametrize(
-    ("new", "champion", "alias"),
+    ("error", "alias"),
+    [(2.99, "champion"), (3.0, "challenger"), (3.01, "challenger"), (float("nan"), "challenger")],
+    ids=["better", "equal", "worse", "not a number"],
+)
+@pytest.mark.parametrize("champion", [None, Champion(9.0, 9.0)], ids=["first version", "later version"])
+def test_only_a_version_better_than_the_mean_becomes_champion(error, alias, champion):
+    assert decision(error, 3.0, champion).alias == alias
+
+
+@pytest.mark.parametrize(
+    ("error", "champion", "alias"),
     [
-        (9.0, None, "champion"),
         (1.9, 2.0, "champion"),
         (2.0, 2.0, "champion"),
-        (2.039, 2.0, "champion"),
         (2.04, 2.0, "champion"),
         (2.041, 2.0, "challenger"),
-        (9.0, 2.0, "challenger"),
         (0.0, 0.0, "champion"),
         (0.1, 0.0, "challenger"),
     ],
-    ids=["first", "better", "tie", "within", "at the limit", "just above", "worse", "perfect", "worse than perfect"],
+    ids=["better", "tie", "at the limit", "just above", "perfect", "worse than perfect"],
 )
-def test_who_becomes_champion(new, champion, alias):
-    assert decide(new, champion, tolerance=0.02).alias == alias
+def test_a_version_may_be_worse_than_the_champion_by_the_tolerance(error, champion, alias):
+    assert decision(error, champion=Champion(champion, promoted_error=None)).alias == alias
 
 
 @pytest.mark.parametrize(("error", "alias"), [(1.96, "champion"), (1.97, "challenger"), (2.0, "challenger")])
-def test_one_older_than_the_champion_has_to_be_better_by_the_tolerance(error, alias):
-    assert decide(error, 2.0, older=True, tolerance=0.02).alias == alias
+def test_a_version_older_than_the_champion_has_to_be_better_by_the_tolerance(error, alias):
+    assert decision(error, champion=Champion(2.0, 2.0, is_newer=True)).alias == alias
 
 
-def test_the_tolerance_is_that_of_the_configuration():
-    assert decide(2 * (1 + config.TOLERANCE) - 1e-9, 2).alias == "champion"
-    assert decide(2 * (1 + config.TOLERANCE) + 1e-9, 2).alias == "challenger"
+@pytest.mark.parametrize(
+    ("error", "promoted", "alias"),
+    [(2.5, 2.0, "champion"), (2.51, 2.0, "challenger"), (2.51, None, "champion")],
+    ids=["at the limit", "above", "not known"],
+)
+def test_a_version_whose_error_rose_too_far_stays_challenger_though_the_champions_rose_with_it(error, promoted, alias):
+    assert decision(error, champion=Champion(error, promoted)).alias == alias
 
 
-def test_the_reason_has_the_numbers_and_their_unit():
-    assert decide(1.5, None, unit="mm").reason == "there was no champion; its error is 1.500 mm"
-    assert (
-        decide(2.1, 2.0, tolerance=0.02, unit="mm").reason
-        == "its error of 2.100 mm is above 2.040 mm (the champion's 2.000 mm and 2%)"
-    )
-    assert " is within " in decide(2.0, 2.0).reason
+def test_a_champion_with_other_features_stays():
+    assert decision(0.1, champion=Champion(None, 9.0)).alias == "challenger"
+
+
+@pytest.mark.parametrize(
+    ("error", "baseline", "champion", "promotion"),
+    [
+        (1.5, 2.5, None, "champion: RMSE 1.500 mm, the first champion (always predicting the mean: 2.500 mm)"),
+        (
+            2.6,
+            2.5,
+            None,
+            "challenger: RMSE 2.600 mm, not better than always predicting the mean (2.500 mm). "
+            "There is no champion until a version is: the alias leads nowhere",
+        ),
+        (
+            913.04,
+            800.1,
+            Champion(913.04, 306.1),
+            "challenger: RMSE 913.0 mm, not better than always predicting the mean (800.1 mm)",
+        ),
+        (
+            306.101,
+            800.1,
+            Champion(318.523, 330.0),
+            "champion: RMSE 306.1 mm, better than the present champion's 318.5 mm on the same data",
+        ),
+        (
+            1.188,
+            2.5,
+            Champion(1.188, 1.188),
+            "champion: RMSE 1.188 mm, as good as the present champion's 1.188 mm on the same data, and newer",
+        ),
+        (
+            2.03,
+            2.5,
+            Champion(2.0, 2.0),
+            "champion: RMSE 2.030 mm, at most 2% above the present champion's 2.000 mm on the same data, and newer",
+        ),
+        (
+            2.1,
+            2.5,
+            Champion(2.0, 2.0),
+            "challenger: RMSE 2.100 mm, more than 2% above the present champion's 2.000 mm on the same data",
+        ),
+        (
+            2.0,
+            2.5,
+            Champion(2.0, 2.0, is_newer=True),
+            "challenger: RMSE 2.000 mm, not 2% better than the present champion's 2.000 mm on the same data, "
+            "as an older version has to be",
+        ),
+        (
+            1.7,
+            2.5,
+            Champion(None, 2.0),
+            "challenger: RMSE 1.700 mm, which can't be compared: the present champion was trained on other features. "
+            "To let this version take over, give it the alias champion in the MLflow UI",
+        ),
+        (
+            2.4,
+            2.5,
+            Champion(2.4, 1.5),
+            "challenger: RMSE 2.400 mm, more than 25% above the 1.500 mm that the present champion had when it was "
+            "promoted: the data got worse. If the data is right, give this version the alias champion in the MLflow UI",
+        ),
+        (
+            253_999.6,
+            300_000.0,
+            Champion(999.99, None),
+            "challenger: RMSE 254,000 mm, more than 2% above the present champion's 1000 mm on the same data",
+        ),
+    ],
+)
+def test_the_reason_has_the_numbers_in_words(error, baseline, champion, promotion):
+    decided = decision(error, baseline, champion)
+
+    assert f"{decided.alias}: {decided.reason}" == promotion
+
+
+def test_a_tolerance_of_a_fraction_of_a_percent_is_not_rounded_away():
+    assert "more than 0.5% above" in decision(2.1, champion=Champion(2.0, 2.0), tolerance=0.005).reason
+
+
+def test_a_target_without_unit_leaves_no_gap():
+    assert decision(1.5, 2.5, unit="").reason == "RMSE 1.500, the first champion (always predicting the mean: 2.500)"
+
+
+X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+
+
+def test_a_fitted_and_reloaded_model_has_the_recipe_of_the_unfitted_one():
+    regressor = BaggingRegressor(Ridge(0.1), random_state=0)
+    reloaded = pickle.loads(pickle.dumps(regressor.fit(X, Y)))  # noqa: S301
+
+    assert recipe(reloaded, ["a", "b"]) == recipe(BaggingRegressor(Ridge(0.1), random_state=0), ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("regressor", "features"),
+    [
+        (Lasso(0.1), ["a", "b"]),
+        (Ridge(0.2), ["a", "b"]),
+        (Ridge(0.1), ["b", "a"]),
+        (Ridge(0.1), ["a", "b", "c"]),
+    ],
+    ids=["class", "hyperparameter", "order of the features", "features"],
+)
+def test_another_class_hyperparameter_or_feature_is_another_recipe(regressor, features):
+    assert recipe(regressor, features) != recipe(Ridge(0.1), ["a", "b"])
+
+
+def test_long_hyperparameters_that_differ_at_the_end_are_different_recipes():
+    alphas = [0.1 + i for i in range(5_000)]
+
+    assert recipe(RidgeCV(alphas), ["a"]) != recipe(RidgeCV([*alphas[:-1], 0.1]), ["a"])

@@ -1,0 +1,128 @@
+"""The champion: the version of the registered model that others load by this alias."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from tempfile import TemporaryDirectory
+
+import mlflow.sklearn
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from sklearn.base import RegressorMixin, clone
+
+from include.modeling.promotion import Champion, Decision, decide
+from include.tracking.registry import model_version
+
+log = logging.getLogger(__name__)
+
+PROMOTED_ERROR = "promoted_cv_rmse"  # the tag of a version that became champion, with its error at that time
+
+
+def promote(
+    run_id: str,
+    name: str,
+    evaluate: Callable[[RegressorMixin], float],
+    *,
+    tolerance: float,
+    max_error_rise: float,
+    unit: str,
+) -> Decision:
+    """Give the run's version of the model `name` the alias `champion` or `challenger`, and tag it with the reason.
+
+    `evaluate` cross-validates an unfitted regressor on the data that the version was trained on and returns its RMSE in
+    `unit`. `include.modeling.promotion.decide` has the rules.
+
+    MLflow can't move an alias on the condition that nobody else has moved it. So the present champion is looked up
+    again right before the alias is set, and once more after it; when another promotion was faster, this one starts
+    over and compares the version with the new champion. One case is left: a process that stops between looking and
+    setting until another has set the alias and looked again. It replaces a champion that it was not compared with.
+
+    Raises:
+        DataError: The run has no version of this model.
+    """
+    client = MlflowClient()
+    version, run = model_version(run_id, name), client.get_run(run_id)
+    number, metrics = version.version, run.data.metrics
+    while True:
+        champion = _champion(client, name)
+        if champion == number:
+            decision = Decision("champion", "it is the champion already")
+            break
+        present = None
+        if champion is not None:
+            present = _on_new_data(client, champion, version, run, evaluate)
+        decision = decide(
+            metrics["cv_rmse"],
+            metrics["baseline_rmse"],
+            present,
+            tolerance=tolerance,
+            max_error_rise=max_error_rise,
+            unit=unit,
+        )
+        client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
+        if decision.alias == "champion":
+            client.set_model_version_tag(name, number, PROMOTED_ERROR, repr(metrics["cv_rmse"]))
+        if _champion(client, name) == champion:
+            client.set_registered_model_alias(name, decision.alias, number)
+            if decision.alias == "challenger" or _champion(client, name) == number:
+                break
+        log.info("Another version became champion in the meantime: comparing version %s again", number)
+    if decision.alias == "champion" and "challenger" in version.aliases:
+        client.delete_registered_model_alias(name, "challenger")
+    log.info("Version %s of %s is %s: %s", number, name, decision.alias, decision.reason)
+    return decision
+
+
+def _champion(client: MlflowClient, name: str) -> str | None:
+    """Return the number of the version that is champion now."""
+    aliases: dict[str, str] = client.get_registered_model(name).aliases
+    return aliases.get("champion")
+
+
+def _on_new_data(
+    client: MlflowClient, number: str, version: ModelVersion, run: Run, evaluate: Callable[[RegressorMixin], float]
+) -> Champion:
+    """Evaluate the champion, version `number`, on the data of `version`, which was trained in `run`."""
+    champion = client.get_model_version(version.name, number)
+    champion_run = _training_run(client, champion)
+    recipe = run.data.tags.get("recipe")
+    if champion_run and recipe and champion_run.data.tags.get("recipe") == recipe:
+        error: float | None = run.data.metrics["cv_rmse"]  # of the very same computation
+    else:
+        error = _evaluated(champion, version, evaluate)
+    promoted_error: float | None = None
+    if PROMOTED_ERROR in champion.tags:
+        promoted_error = float(champion.tags[PROMOTED_ERROR])
+    elif champion_run:  # someone gave it the alias by hand
+        promoted_error = champion_run.data.metrics.get("cv_rmse")
+    return Champion(error, promoted_error, is_newer=int(number) > int(version.version))
+
+
+def _training_run(client: MlflowClient, version: ModelVersion) -> Run | None:
+    """Return the run that the version comes from; None if it no longer exists, or the version has none."""
+    try:
+        return client.get_run(version.run_id) if version.run_id else None
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def _evaluated(
+    champion: ModelVersion, version: ModelVersion, evaluate: Callable[[RegressorMixin], float]
+) -> float | None:
+    """Evaluate the champion's class and hyperparameters; None if the two versions have different features."""
+    model = _load(champion)
+    features, new_features = list(model.feature_names_in_), list(_load(version).feature_names_in_)
+    if features == new_features:
+        return evaluate(clone(model))
+    log.info("Champion's features: %s. New features: %s", ", ".join(features), ", ".join(new_features))
+    return None
+
+
+def _load(version: ModelVersion) -> RegressorMixin:
+    with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
+        return mlflow.sklearn.load_model(f"models:/{version.name}/{version.version}", dst_path=folder)
