@@ -22,7 +22,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
-from airflow.models.xcom_arg import XComArg
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
@@ -75,7 +74,7 @@ def get_current_experiment_id() -> str:
 
 
 @task_group
-def prepare_mlflow_experiment() -> tuple[XComArg, XComArg]:
+def prepare_mlflow_experiment() -> Any:
     experiments = list_existing_experiments()
     branch = check_if_experiment_exists(experiments)
     create = create_experiment()

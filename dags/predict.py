@@ -86,7 +86,7 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
 
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     by_row = predictions.set_index(predictions.columns[0])
-    figure = plots.predictions(by_row, config.SCHEMA, f"{version.name}, version {version.version}", config.PICTURE)
+    figure = plots.predictions(by_row, f"{version.name}, version {version.version}", config.SCHEMA, config.PICTURE)
     prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
 
 

@@ -23,7 +23,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
-from airflow.models.xcom_arg import XComArg
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
@@ -137,7 +136,7 @@ def check_if_model_already_registered() -> str:
 
 
 @task_group
-def register_model(model: XComArg) -> XComArg:
+def register_model(model: Any) -> Any:
     from include.tracking.model_card import registered_model_card
 
     check = check_if_model_already_registered()

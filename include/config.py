@@ -105,5 +105,6 @@ FAILURE_CALLBACKS: list[Any] = []  # called when a task has failed: Airflow noti
 PLOTS = INCLUDE / "plots"
 PLOT_FILE = "possum_tails.png"
 PICTURE_FILE: str | None = "possum.jpeg"  # in include/, for the corner of the plot; None for no picture
+PICTURE = INCLUDE / PICTURE_FILE if PICTURE_FILE else None
 
 check_settings(globals())  # a wrong value fails here, not in the task that uses it

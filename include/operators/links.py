@@ -44,7 +44,7 @@ class _Link(BaseOperatorLink):
 
     key = "return_value"
 
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the button's address; empty if the task has no result."""
         value = XCom.get_value(ti_key=ti_key, key=self.key)
         return self.address(value) if value else ""

@@ -85,7 +85,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         self.inherit_env = False
 
     @retry_policy()
-    def execute(self, context: Context) -> pd.DataFrame:  # noqa: ARG002
+    def execute(self, context: Context) -> pd.DataFrame:
         """Return the predictions."""
         named = isinstance(self.data, pd.DataFrame)
         rows = self.data if named else pd.DataFrame(self.data).rename(columns=str)

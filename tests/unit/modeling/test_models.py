@@ -93,7 +93,9 @@ def test_a_class_that_is_not_a_regressor_is_named(model_class):
     with pytest.raises(ConfigurationError) as error:
         make_model(model_class, {})
 
-    assert str(error.value) == f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+    assert (
+        str(error.value) == f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
+    )
 
 
 def test_a_function_that_is_not_a_regressor_is_never_called(tmp_path):

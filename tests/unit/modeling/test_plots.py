@@ -34,9 +34,7 @@ def table(rows: int) -> pd.DataFrame:
 
 def evaluation(rows: int) -> Evaluation:
     plan = Plan.of(rows, folds=5, repeats=10, seed=1)
-    return Evaluation(
-        plan, pd.DataFrame({"rmse": [1.5, 2.5], "mae": [1.0, 2.0], "r2": [0.5, 0.3]}), table(rows)
-    )
+    return Evaluation(plan, pd.DataFrame({"rmse": [1.5, 2.5], "mae": [1.0, 2.0], "r2": [0.5, 0.3]}), table(rows))
 
 
 def draw(figure: Figure) -> np.ndarray:
@@ -232,4 +230,6 @@ from include.modeling import plots
 plots.coefficients(__import__("pandas").DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
 assert dict(matplotlib.rcParams) == before
 """
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True)
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True
+    )
