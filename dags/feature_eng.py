@@ -103,7 +103,8 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     context = get_current_context()
     complete = features.complete_rows(rows)
     engineered, transformer = features.engineer(complete, config.SCHEMA)
-    models.try_out(config.MODEL_CLASS, context["params"]["hyper_parameters"], engineered, config.TARGET, config.SEED)
+    inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
+    models.try_out(config.MODEL_CLASS, context["params"]["hyper_parameters"], inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], complete)
     if not runs.find_finished(experiment_id, lineage):
         left_out = len(rows) - len(complete)
@@ -128,7 +129,8 @@ def feature_eng() -> None:
     buckets = S3CreateBucketOperator.partial(
         task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
     ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
-    create, experiment_id = prepare_mlflow_experiment()
+    experiment: Any = prepare_mlflow_experiment()
+    create, experiment_id = experiment
     rows = extract_data()
     features = build_features(rows=rows, experiment_id=experiment_id)
     saved = aql.export_file(

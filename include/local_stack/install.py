@@ -41,8 +41,9 @@ def install(environment: Path, lock: Path) -> None:
 
 
 def suits(python: Path) -> bool:
-    """Whether this interpreter starts (it doesn't once the Python it was made from has gone), and whether it is of the
-    version that `make PYTHON=...` asks for.
+    """Return whether this interpreter starts, and is of the version that `make PYTHON=...` asks for.
+
+    It does not start if the Python that it was created from is gone.
     """
     try:
         found = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)

@@ -15,11 +15,14 @@ import mlflow
 import pandas as pd
 from airflow.exceptions import AirflowException
 from airflow.utils.context import Context
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, validate_schema
+from mlflow.types import Schema
 from mlflow_provider.operators import pyfunc as provider
 from uv import find_uv_bin
 
 from include import config
+from include.errors import DataError
 from include.orchestration.retries import retry_policy
 from include.tracking.session import mlflow_connected
 
@@ -96,8 +99,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
             description = Model.load(str(model))
             estimator = _pickled_estimator(model, description)
             if estimator and named and description.signature:  # pyfunc would do the same
-                validate_schema(rows, description.signature.inputs)
-                rows = rows.filter(items=description.signature.inputs.input_names())
+                rows = self._fit_to_signature(rows, description.signature.inputs)
             rows.to_parquet(folder / "rows.parquet")
             self.op_kwargs = {
                 "model": str(model),
@@ -110,6 +112,19 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
             predictions = pd.read_parquet(folder / "predictions.parquet")
         self.log.info("Predicted %d rows with %s", len(predictions), self.model_uri)
         return predictions
+
+    def _fit_to_signature(self, rows: pd.DataFrame, inputs: Schema) -> pd.DataFrame:
+        """Returns the columns of the model's signature in its order. Raises DataError if one is missing or of another
+        type.
+        """
+        try:
+            validate_schema(rows, inputs)
+        except MlflowException as error:
+            message = (
+                f"The rows do not fit the signature of {self.model_uri}: {error} Give it the columns it was trained on."
+            )
+            raise DataError(message) from error
+        return rows.filter(items=inputs.input_names())
 
     def _predict(self, folder: Path, requirements: Path) -> None:
         """Runs `_load_and_predict` in the environment, which is built if it is not in uv's cache yet."""

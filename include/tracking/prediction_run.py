@@ -30,7 +30,7 @@ def start(experiment_id: str, lineage: dict[str, str], version: ModelVersion, sc
         "model_name": version.name,
         "model_version": version.version,
         "model_aliases": ", ".join(version.aliases) or "none",
-        "training_run": version.run_id,
+        "training_run": str(version.run_id),
     }
     description = (
         f"Predictions by {version.name}, version {version.version}, for {schema.row}s of its training data, so "

@@ -14,7 +14,7 @@ from airflow.exceptions import ParamValidationError
 from airflow.models import DagBag
 from airflow.utils.trigger_rule import TriggerRule
 
-from include.orchestration import upstream as handover
+from include.orchestration import upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, MODEL = "prepare_mlflow_experiment", "register_model"
@@ -34,7 +34,8 @@ EDGES: dict[str, dict[str, set[str]]] = {
         "save_data_to_s3": set(),
     },
     "train": {
-        "fetch_feature_df": {"train_model", "choose_champion"},
+        "fetch_rows": {"train_model", "choose_champion"},
+        "fetch_feature_df": {"train_model"},
         "fetch_rows": {"train_model", "choose_champion"},
         "fetch_experiment_id": {"train_model"},
         "fetch_hyper_parameters": {"train_model"},
@@ -200,9 +201,9 @@ def test_a_page_shows_each_task_its_result_in_mlflow_or_s3():
 @pytest.mark.parametrize("chosen", [{}, {"alphas": [1.0]}])
 def test_training_takes_the_hyperparameters_of_the_announcement(chosen, monkeypatch):
     fetch = BAG.dags["train"].get_task("fetch_hyper_parameters").python_callable
-    announced = handover.Upstream("feature_eng", "a run", {"hyper_parameters": chosen})
-    monkeypatch.setattr(handover, "features_run", lambda: announced)
+    announced = upstream.UpstreamRun("feature_eng", "a run", {"hyper_parameters": chosen})
+    monkeypatch.setattr(upstream, "feature_eng_run", lambda: announced)
     own = {"params": {"hyper_parameters": {"alphas": [2.0]}}}
-    monkeypatch.setitem(fetch.__globals__, "get_current_context", lambda: own)
+    monkeypatch.setitem(fetch.__wrapped__.__globals__, "get_current_context", lambda: own)
 
     assert fetch() == chosen

@@ -111,7 +111,7 @@ def test_what_is_logged_names_what_it_needs_itself_and_nothing_more(passes, as_o
     folder = Path(mlflow.artifacts.download_artifacts(transformer, dst_path=str(tmp_path)))
     lines = (folder / "requirements.txt").read_text().split()
 
-    assert sorted(lines) == pinned_requirements("sklearn.linear_model.RidgeCV")
+    assert set(lines) == set(pinned_requirements("sklearn.linear_model.RidgeCV"))
     assert {"boto3", "pyarrow"}.isdisjoint(line.partition("==")[0] for line in lines)
 
 
