@@ -114,8 +114,10 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         return predictions
 
     def _fit_to_signature(self, rows: pd.DataFrame, inputs: Schema) -> pd.DataFrame:
-        """Returns the columns of the model's signature in its order. Raises DataError if one is missing or of another
-        type.
+        """Return the columns of the model's signature in its order.
+
+        Raises:
+            DataError: if one is missing or of another type.
         """
         try:
             validate_schema(rows, inputs)

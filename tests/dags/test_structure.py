@@ -36,7 +36,6 @@ EDGES: dict[str, dict[str, set[str]]] = {
     "train": {
         "fetch_rows": {"train_model", "choose_champion"},
         "fetch_feature_df": {"train_model"},
-        "fetch_rows": {"train_model", "choose_champion"},
         "fetch_experiment_id": {"train_model"},
         "fetch_hyper_parameters": {"train_model"},
         "train_model": {f"{MODEL}.create_model_version", "choose_champion"},

@@ -15,7 +15,7 @@ import pytest
 import sklearn
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
-from include.tracking.lineage import digest
+from include.tracking.runs import digest
 from matplotlib import image
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
@@ -106,13 +106,15 @@ def test_the_runs_of_a_pass_are_findable_together(client, experiment, passes):
     assert sorted(run.info.run_name for run in found) == ["Predictions", "RidgeCV", "Scaler"]
 
 
-def test_the_features_run_says_what_was_learnt_from_what(runs):
+def test_the_feature_run_has_its_data_and_what_the_scaler_learned(runs, client, as_outsider, tmp_path):
     run = runs["Scaler"][0]
+    scaling = pd.read_csv(client.download_artifacts(run.info.run_id, "scaling.csv", tmp_path), index_col="feature")
 
     assert run.data.params["categorical_columns"] == "site, Pop, sex"
     assert run.data.params["rows"] == "101"
-    assert run.data.metrics["mean_totlngth"] == pytest.approx(COMPLETE["totlngth"].mean())
-    assert run.data.metrics["scale_totlngth"] == pytest.approx(COMPLETE["totlngth"].std(ddof=0))
+    assert scaling.loc["totlngth", "mean"] == pytest.approx(COMPLETE["totlngth"].mean())
+    assert scaling.loc["totlngth", "scale"] == pytest.approx(COMPLETE["totlngth"].std(ddof=0))
+    assert run.data.metrics == {}
     data = run.inputs.dataset_inputs[0].dataset
     assert json.loads(data.source)["uri"].endswith("include/possum.csv")
     assert json.loads(data.profile)["num_rows"] == 101
