@@ -63,8 +63,8 @@ bench: install ## what a run costs at 104, 100,000 and 1,000,000 rows (SIZES="10
 prune: install ## delete what runs older than DAYS (30) left between the tasks (DRY=1 lists it only)
 	@$(STACK) prune $(or $(DAYS),30) $(if $(DRY),--dry-run)
 
-lint: install-dev ## ruff, formatting, types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+lint: install-dev ## ruff, formatting, mypy, import-linter
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 format: install-dev ## let ruff mend what it can
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from include.errors import ConfigurationError
 
+WHOLE_NUMBER = r"(?:0|-?[1-9][0-9]{0,17})"  # written as Python writes it, and fits 64 bits
+
 
 @dataclass(frozen=True)
 class Numeric:

@@ -12,10 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from include.errors import DataError
-from include.schema import Categorical, Schema
+from include.schema import WHOLE_NUMBER, Categorical, Schema
 
 log = logging.getLogger(__name__)
-INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -37,16 +36,13 @@ def make_transformer(schema: Schema) -> Pipeline:
     A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
     the others for each label seen when fitted. An unknown label counts as none of the known ones, with a warning.
     """
-    listed = {name: labels for name in schema.categorical if (labels := _listed_labels(schema, name))}
+    listed = [name for name in schema.categorical if _listed_labels(schema, name)]
     not_listed = [name for name in schema.categorical if name not in listed]
+    categories = [_listed_labels(schema, name) for name in listed]
     encode = ColumnTransformer(
         [
             ("labels", OneHotEncoder(handle_unknown="warn", sparse_output=False), not_listed),
-            (
-                "listed_labels",
-                OneHotEncoder(categories=list(listed.values()), handle_unknown="warn", sparse_output=False),
-                list(listed),
-            ),
+            ("listed", OneHotEncoder(categories=categories, handle_unknown="warn", sparse_output=False), listed),
             ("numbers", "passthrough", schema.numeric),
         ],
         verbose_feature_names_out=False,
@@ -78,13 +74,13 @@ def scaling(transformer: Pipeline) -> pd.DataFrame:
     return pd.DataFrame({"mean": scaler.mean_, "scale": scaler.scale_}, index=names)
 
 
-def _listed_labels(schema: Schema, name: str) -> list[str]:
-    """Return the labels that the column lists: integers sorted, as scikit-learn wants them, others as listed."""
+def _listed_labels(schema: Schema, name: str) -> list[str] | list[int]:
+    """Return the labels that the column lists, typed as `rows.read_rows` types them; empty if it lists none."""
     column = schema.columns[name]
-    labels = list(column.values) if isinstance(column, Categorical) else []
-    if all(INTEGER.fullmatch(label) for label in labels):
-        return sorted(labels, key=int)
-    return labels
+    labels = column.values if isinstance(column, Categorical) else ()
+    if all(re.fullmatch(WHOLE_NUMBER, label) for label in labels):
+        return sorted(int(label) for label in labels)
+    return list(labels)
 
 
 def _check_feature_names(rows: pd.DataFrame, schema: Schema) -> None:

@@ -12,10 +12,9 @@ import pandas as pd
 from include.errors import DataError
 from include.modeling.csv_text import GAPS, read_table
 from include.modeling.file_errors import FileErrors
-from include.schema import Categorical, Numeric, Schema
+from include.schema import WHOLE_NUMBER, Categorical, Numeric, Schema
 
 log = logging.getLogger(__name__)
-WHOLE = r"(?:0|-?[1-9][0-9]{0,17})"  # a whole number as it is written again, and that fits 64 bits
 FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
 
 
@@ -123,7 +122,9 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
     labels = labels[~labels.isin(GAPS.difference(column.values) | {""})]
     # Where a column has gaps, pandas and spreadsheets write whole numbers with decimals.
     whole = labels.where(labels.isin(column.values), labels.str.replace(r"\.0+$", "", regex=True))
-    if whole.str.fullmatch(WHOLE).all():
+    # Listed labels count even if this file has none of them, so that a column's type does not depend on the file.
+    listed_are_whole = all(re.fullmatch(WHOLE_NUMBER, label) for label in column.values)
+    if listed_are_whole and whole.str.fullmatch(WHOLE_NUMBER).all():
         labels = pd.Series([int(label) for label in whole], index=whole.index, dtype="Int64")
     if column.values:
         wrong = labels[~labels.astype(str).isin(column.values)]
@@ -150,7 +151,7 @@ def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.
     if name not in table:
         return table.index
     numbers = table[name].astype("string[pyarrow]").str.strip().fillna("")
-    if numbers.str.fullmatch(WHOLE).all():
+    if numbers.str.fullmatch(WHOLE_NUMBER).all():
         numbers = numbers.astype("int64")
         missing = pd.Series(False, numbers.index)
     else:

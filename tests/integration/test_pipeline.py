@@ -15,7 +15,6 @@ import pytest
 import sklearn
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
-from include.tracking.runs import digest
 from matplotlib import image
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
@@ -25,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sqlalchemy import func
 
 from include import config
+from include.tracking.runs import digest
 
 MODEL = "Reg_RidgeCV_possums"
 POSSUMS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")

@@ -18,16 +18,21 @@ from sklearn.model_selection import cross_validate as sklearn_cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
-from sklearn.svm import LinearSVR
+from sklearn.svm import SVR, LinearSVR
 
-from include import config
 from include.errors import ConfigurationError
 from include.modeling import evaluation
 from include.modeling.evaluation import Plan, baseline, cross_validate, errors
-from include.modeling.features import complete_rows, engineer
+from include.modeling.features import complete_rows, make_transformer
+from include.modeling.models import on_raw_rows
 from include.modeling.rows import read_rows
 
 RIDGE = RidgeCV(alphas=np.logspace(-3, 1, num=30))
+SCORING = {"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"}
+
+
+def plan(rows: int, repeats: int = 1) -> Plan:
+    return Plan.of(rows, folds=5, repeats=repeats, seed=1995)
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +46,16 @@ def random() -> np.random.Generator:
     return np.random.default_rng(8)
 
 
-@pytest.fixture
-def once(monkeypatch):
-    """For what one pass through the folds shows as well as ten."""
-    monkeypatch.setattr(config, "REPEATS", 1)
-
-
 def frame(values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.RangeIndex(1000, 1000 + len(values), name="id")).add_prefix("x")
 
 
-def rmse(judged: evaluation.Evaluation) -> float:
-    return judged.metrics("cv")["cv_rmse"]
+def rmse(evaluated: evaluation.Evaluation) -> float:
+    return evaluated.metrics("cv")["cv_rmse"]
 
 
 def ridge(features: pd.DataFrame, target: pd.Series) -> evaluation.Evaluation:
-    return cross_validate(RIDGE, features, target)
+    return cross_validate(make_pipeline(StandardScaler(), RIDGE), features, target, plan(len(target)))
 
 
 def test_errors_by_hand():
@@ -67,78 +66,93 @@ def test_errors_by_hand():
 def test_metrics_are_means_and_standard_deviations_over_the_folds():
     folds = pd.DataFrame({"rmse": [1.0, 2.0, 6.0], "mae": [1.0, 1.0, 1.0], "r2": [0.0, 0.5, 1.0]})
 
-    metrics = evaluation.Evaluation(Plan(30, 3, 1), folds, pd.DataFrame()).metrics("cv")
+    metrics = evaluation.Evaluation(Plan(30, 3, 1, 0), folds, pd.DataFrame()).metrics("cv")
 
     spread = {"cv_rmse_std": 7**0.5, "cv_mae_std": 0, "cv_r2_std": 0.5}
     assert metrics == pytest.approx({"cv_rmse": 3, "cv_mae": 1, "cv_r2": 0.5} | spread)
 
 
 @pytest.mark.parametrize(
-    ("rows", "plan"),
+    ("rows", "expected"),
     [
-        (104, Plan(104, 5, 10)),
-        (10_000, Plan(10_000, 5, 10)),
-        (40_000, Plan(40_000, 5, 2)),
-        (100_000, Plan(100_000, 5, 1)),
-        (1_000_000, Plan(100_000, 5, 1)),
+        (104, Plan(104, 5, 10, 1995)),
+        (10_000, Plan(10_000, 5, 10, 1995)),
+        (40_000, Plan(40_000, 5, 2, 1995)),
+        (100_000, Plan(100_000, 5, 1, 1995)),
+        (1_000_000, Plan(100_000, 5, 1, 1995)),
     ],
 )
-def test_the_cross_validation_stays_affordable(rows, plan):
-    assert Plan.of(rows) == plan
-    assert plan.rows * plan.repeats <= 100_000
+def test_the_cross_validation_stays_affordable(rows, expected):
+    assert plan(rows, repeats=10) == expected
+    assert expected.rows * expected.repeats <= 100_000
 
 
 def test_a_plan_in_words():
-    assert str(Plan(104, 5, 10)) == "5-fold cross-validation, repeated 10 times, on 104 rows"
-    assert str(Plan(100_000, 5, 1)) == "5-fold cross-validation on 100,000 rows"
+    assert str(Plan(104, 5, 10, 1995)) == "5-fold cross-validation, repeated 10 times, on 104 rows"
+    assert str(Plan(100_000, 5, 1, 1995)) == "5-fold cross-validation on 100,000 rows"
 
 
-def test_it_equals_scikit_learn_alone(possums):
-    # given the features as the pipeline hands them over, and the raw measurements
-    features, _ = engineer(possums)
-    raw = pd.get_dummies(possums.drop(columns="taill"), columns=["site", "Pop", "sex"], dtype=float)
-
-    judged = cross_validate(RIDGE, features.drop(columns="taill"), features["taill"])
-    alone = sklearn_cross_validate(
-        make_pipeline(StandardScaler(), RIDGE),
-        raw,
-        possums["taill"],
-        cv=RepeatedKFold(n_splits=5, n_repeats=10, random_state=1995),
-        scoring={"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"},
+def scikit_learn_alone(estimator, rows: pd.DataFrame, target: pd.Series, repeats: int) -> dict:
+    return sklearn_cross_validate(
+        estimator,
+        rows,
+        target,
+        cv=RepeatedKFold(n_splits=5, n_repeats=repeats, random_state=1995),
+        scoring=SCORING,
         return_estimator=True,
         return_indices=True,
     )
 
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize("model", [RIDGE, SVR()], ids=["RidgeCV", "SVR"])
+def test_the_scores_on_raw_rows_are_those_of_scikit_learn_alone(model, possums):
+    # given two sites that occur once: some folds train without them
+    raw = possums[SCHEMA.inputs].copy()
+    raw.iloc[[3, 50], raw.columns.get_loc("site")] = [98, 99]
+    estimator = on_raw_rows(make_transformer(SCHEMA), model)
+
+    evaluated = cross_validate(estimator, raw, possums["taill"], plan(len(raw), repeats=10))
+    alone = scikit_learn_alone(estimator, raw, possums["taill"], repeats=10)
+
     scores = {"rmse": -alone["test_rmse"], "mae": -alone["test_mae"], "r2": alone["test_r2"]}
-    pd.testing.assert_frame_equal(judged.folds, pd.DataFrame(scores), atol=1e-9)
+    pd.testing.assert_frame_equal(evaluated.folds, pd.DataFrame(scores), atol=1e-9)
     first_repeat = zip(alone["estimator"][:5], alone["indices"]["test"][:5], strict=True)
-    out_of_fold = pd.concat(pd.Series(fitted.predict(raw.iloc[test]), raw.index[test]) for fitted, test in first_repeat)
-    pd.testing.assert_series_equal(
-        judged.predictions["predicted"], out_of_fold.sort_index(), check_names=False, atol=1e-9
-    )
-    pd.testing.assert_series_equal(judged.predictions["true"], possums["taill"], check_names=False)
+    out_of_fold = pd.concat(
+        pd.Series(fitted.predict(raw.iloc[test]), raw.index[test]) for fitted, test in first_repeat
+    ).sort_index()
+    pd.testing.assert_series_equal(evaluated.predictions["predicted"], out_of_fold, check_names=False, atol=1e-9)
+    pd.testing.assert_series_equal(evaluated.predictions["true"], possums["taill"], check_names=False)
+
+
+@pytest.mark.filterwarnings("error")
+def test_labels_that_a_fold_has_not_seen_print_no_warnings(possums):
+    raw = possums[SCHEMA.inputs].copy()
+    raw.iloc[3, raw.columns.get_loc("site")] = 99
+
+    cross_validate(on_raw_rows(make_transformer(SCHEMA), RIDGE), raw, possums["taill"], plan(len(raw)))
 
 
 def test_the_possums_are_predicted_better_than_by_their_mean(possums):
-    features, _ = engineer(possums)
-    features, target = features.drop(columns="taill"), features["taill"]
+    rows, target = possums[SCHEMA.inputs], possums["taill"]
+    estimator = on_raw_rows(make_transformer(SCHEMA), RIDGE)
 
-    judged = ridge(features, target)
+    evaluated = cross_validate(estimator, rows, target, plan(len(rows), repeats=10))
 
-    assert rmse(judged) < 0.7 * rmse(baseline(features, target))
-    assert 0.8 < judged.metrics("cv")["cv_mae"] < rmse(judged) < 1.5  # cm
+    assert rmse(evaluated) < 0.7 * rmse(baseline(rows, target, evaluated.plan))
+    assert 0.8 < evaluated.metrics("cv")["cv_mae"] < rmse(evaluated) < 1.5  # cm
 
 
-def test_the_noise_around_a_straight_line(random, once):
+def test_the_noise_around_a_straight_line(random):
     # given a linear target with noise of standard deviation 2
     features = frame(random.normal(size=(800, 3)))
     target = 40 + features @ [3, -1, 0.5] + random.normal(scale=2, size=len(features))
 
-    judged, mean = ridge(features, target), baseline(features, target)
+    evaluated, mean = ridge(features, target), baseline(features, target, plan(len(target)))
 
     # then the error is the noise, within 99.9 % of what 800 rows leave open: 2 / sqrt(2 * 800) = 0.05 per deviation
-    assert rmse(judged) == pytest.approx(2, abs=3.3 * 0.05)
-    assert judged.metrics("cv")["cv_mae"] == pytest.approx(2 * (2 / np.pi) ** 0.5, abs=0.15)
+    assert rmse(evaluated) == pytest.approx(2, abs=3.3 * 0.05)
+    assert evaluated.metrics("cv")["cv_mae"] == pytest.approx(2 * (2 / np.pi) ** 0.5, abs=0.15)
     assert rmse(mean) == pytest.approx((2**2 + 3**2 + 1**2 + 0.5**2) ** 0.5, abs=0.3)
 
 
@@ -146,10 +160,10 @@ def test_nothing_is_learnt_from_noise(random):
     features, target = frame(random.normal(size=(100, 5))), pd.Series(random.normal(size=100))
     target.index = features.index
 
-    judged = ridge(features, target)
+    evaluated = ridge(features, target)
 
-    assert rmse(judged) > 0.98 * rmse(baseline(features, target))
-    assert judged.metrics("cv")["cv_r2"] < 0.02
+    assert rmse(evaluated) > 0.98 * rmse(baseline(features, target, plan(len(target))))
+    assert evaluated.metrics("cv")["cv_r2"] < 0.02
 
 
 @pytest.fixture
@@ -169,33 +183,25 @@ def target_encoding(random):
 @pytest.mark.parametrize("preparation", ["selection", "target_encoding"])
 def test_a_leak_is_told_apart(preparation, request):
     features, target, learns = request.getfixturevalue(preparation)
-    nothing_to_learn = rmse(baseline(features, target))
+    nothing_to_learn = rmse(baseline(features, target, plan(len(target))))
     leaky = pd.DataFrame(clone(learns).fit(features, target).transform(features), features.index)
 
-    outside = rmse(cross_validate(LinearRegression(), leaky, target))
-    inside = rmse(cross_validate(make_pipeline(learns, LinearRegression()), features, target))
+    outside = rmse(cross_validate(LinearRegression(), leaky, target, plan(len(target), repeats=10)))
+    together = make_pipeline(learns, LinearRegression())
+    inside = rmse(cross_validate(together, features, target, plan(len(target), repeats=10)))
 
     assert outside < 0.95 * nothing_to_learn
     assert inside > nothing_to_learn
 
 
-def test_scaling_before_is_no_leak(random, once):
-    # features of very different scales, for which RidgeCV would choose very differently if they weren't scaled
-    raw = frame(random.normal(loc=[5, 900, 0], scale=[0.01, 100, 1], size=(60, 3)))
-    target = raw["x0"] * 200 + raw["x1"] / 50 + random.normal(size=60)
-    scaled = (raw - raw.mean()) / raw.std()
-
-    pd.testing.assert_frame_equal(ridge(scaled, target).folds, ridge(raw, target).folds, atol=1e-9, rtol=1e-9)
-
-
-def test_the_same_every_time(possums, once):
+def test_the_same_every_time(possums):
     features, target = possums[["hdlngth", "totlngth"]], possums["taill"]
 
     pd.testing.assert_frame_equal(ridge(features, target).folds, ridge(features, target).folds)
 
 
-def test_the_model_itself_stays_unfitted(possums, once):
-    ridge(possums[["hdlngth"]], possums["taill"])
+def test_the_model_itself_stays_unfitted(possums):
+    cross_validate(RIDGE, possums[["hdlngth"]], possums["taill"], plan(len(possums)))
 
     assert not hasattr(RIDGE, "coef_")
 
@@ -203,13 +209,13 @@ def test_the_model_itself_stays_unfitted(possums, once):
 def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
     monkeypatch.setattr(evaluation, "ROWS_FITTED", 50)
 
-    judged = ridge(possums[["hdlngth"]], possums["taill"])
+    evaluated = ridge(possums[["hdlngth"]], possums["taill"])
 
-    assert len(judged.folds) == 5
-    assert judged.predictions.index.nunique() == 50
-    assert set(judged.predictions.index) != set(possums.index[:50])
+    assert len(evaluated.folds) == 5
+    assert evaluated.predictions.index.nunique() == 50
+    assert set(evaluated.predictions.index) != set(possums.index[:50])
     pd.testing.assert_series_equal(
-        judged.predictions["true"], possums["taill"].loc[judged.predictions.index], check_names=False
+        evaluated.predictions["true"], possums["taill"].loc[evaluated.predictions.index], check_names=False
     )
 
 
@@ -227,11 +233,11 @@ def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_any_regressor_can_be_judged(model, possums, once):
-    judged = cross_validate(model, possums[["hdlngth", "totlngth"]], possums["taill"])
+def test_any_regressor_can_be_judged(model, possums):
+    evaluated = cross_validate(model, possums[["hdlngth", "totlngth"]], possums["taill"], plan(len(possums)))
 
-    assert 1 < rmse(judged) < 3
-    assert judged.predictions.index.equals(possums.index)
+    assert 1 < rmse(evaluated) < 3
+    assert evaluated.predictions.index.equals(possums.index)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_any_regressor_can_be_judged(model, possums, once):
 )
 def test_a_model_that_these_rows_cannot_train(model, words, possums):
     with pytest.raises(ConfigurationError, match="can't be trained on these rows") as error:
-        cross_validate(model, possums[["hdlngth"]], possums["taill"])
+        cross_validate(model, possums[["hdlngth"]], possums["taill"], plan(len(possums)))
 
     assert words in str(error.value)
     assert "Correct HYPER_PARAMETERS" in str(error.value)

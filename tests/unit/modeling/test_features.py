@@ -7,11 +7,17 @@ import pandas as pd
 import possums
 import pytest
 
+from include.errors import DataError
 from include.modeling.features import complete_rows, engineer, make_transformer, scaling
 from include.modeling.rows import read_rows
-from include.schema import Categorical, Numeric
+from include.schema import Categorical, Column, Numeric, Schema
 
-COLUMNS = {"colour": Categorical(), "width": Numeric(), "y": Numeric()}
+
+def schema(**columns: Column) -> Schema:
+    return Schema(columns | {"y": Numeric()}, "y", "height", "cm")
+
+
+COLOURS = schema(colour=Categorical(), width=Numeric())
 
 
 @pytest.fixture
@@ -22,8 +28,8 @@ def rows() -> pd.DataFrame:
     )
 
 
-def test_features_by_hand(rows):
-    features, _ = engineer(rows, COLUMNS, "y")
+def test_features_are_one_hot_encoded_and_scaled(rows):
+    features, _ = engineer(rows, COLOURS)
 
     # blue is 0, 1, 0: mean 1/3, standard deviation sqrt(2)/3; width is 1, 2, 6: mean 3, standard deviation sqrt(14/3)
     blue, width = np.array([-1, 2, -1]) / np.sqrt(2), np.array([-2, -1, 3]) / np.sqrt(14 / 3)
@@ -31,14 +37,14 @@ def test_features_by_hand(rows):
     pd.testing.assert_frame_equal(features, pd.DataFrame(expected, index=rows.index))
 
 
-def test_what_the_scaler_has_learnt(rows):
-    _, transformer = engineer(rows, COLUMNS, "y")
+def test_scaling_has_the_mean_and_standard_deviation_of_each_feature(rows):
+    _, transformer = engineer(rows, COLOURS)
 
-    learnt = scaling(transformer)
+    learned = scaling(transformer)
 
-    assert learnt.index.name == "feature"
-    assert learnt["mean"].to_dict() == pytest.approx({"colour_blue": 1 / 3, "colour_red": 2 / 3, "width": 3})
-    assert learnt["scale"].to_dict() == pytest.approx(
+    assert learned.index.name == "feature"
+    assert learned["mean"].to_dict() == pytest.approx({"colour_blue": 1 / 3, "colour_red": 2 / 3, "width": 3})
+    assert learned["scale"].to_dict() == pytest.approx(
         {"colour_blue": 2**0.5 / 3, "colour_red": 2**0.5 / 3, "width": (14 / 3) ** 0.5}
     )
 
@@ -46,13 +52,13 @@ def test_what_the_scaler_has_learnt(rows):
 def test_the_rows_stay_as_they_were(rows):
     before = rows.copy()
 
-    engineer(rows, COLUMNS, "y")
+    engineer(rows, COLOURS)
 
     pd.testing.assert_frame_equal(rows, before)
 
 
 def test_new_rows_get_the_features_of_old_ones(rows):
-    features, transformer = engineer(rows, COLUMNS, "y")
+    features, transformer = engineer(rows, COLOURS)
 
     again = transformer.transform(rows.iloc[[2, 0]].drop(columns="y")[["width", "colour"]])
 
@@ -60,7 +66,7 @@ def test_new_rows_get_the_features_of_old_ones(rows):
 
 
 def test_an_unknown_label_is_none_of_the_known_ones(rows):
-    _, transformer = engineer(rows, COLUMNS, "y")
+    _, transformer = engineer(rows, COLOURS)
 
     with pytest.warns(UserWarning, match="unknown categories"):
         new = transformer.transform(pd.DataFrame({"colour": ["green"], "width": [3.0]}))
@@ -70,14 +76,14 @@ def test_an_unknown_label_is_none_of_the_known_ones(rows):
 
 
 def test_a_column_that_never_changes_becomes_zero(rows):
-    features, _ = engineer(rows.assign(width=5.0), COLUMNS, "y")
+    features, _ = engineer(rows.assign(width=5.0), COLOURS)
 
     assert (features["width"] == 0).all()
 
 
 def test_a_missing_column_is_named(rows):
     with pytest.raises(ValueError, match="width"):
-        make_transformer(COLUMNS, "y").fit(rows.drop(columns="width"))
+        make_transformer(COLOURS).fit(rows.drop(columns="width"))
 
 
 def test_rows_with_gaps_are_left_out_and_counted(caplog):
@@ -102,10 +108,10 @@ def test_rows_without_gaps_stay_as_they_are(rows, caplog):
     assert "0 of 3 rows have gaps and are left out" in caplog.text
 
 
-def test_the_possums():
+def test_the_possums_have_a_feature_for_each_label_and_measurement():
     rows = complete_rows(read_rows(possums.CSV, possums.SCHEMA))
 
-    features, _ = engineer(rows)
+    features, _ = engineer(rows, possums.SCHEMA)
 
     assert len(features) == 101
     labels = [*(f"site_{site}" for site in range(1, 8)), "Pop_Vic", "Pop_other", "sex_f", "sex_m"]
@@ -114,3 +120,66 @@ def test_the_possums():
     np.testing.assert_allclose(scaled.mean(), 0, atol=1e-12)
     np.testing.assert_allclose(scaled.std(ddof=0), 1, atol=1e-12)
     pd.testing.assert_series_equal(features["taill"], rows["taill"])
+
+
+def test_listed_labels_make_the_same_features_whatever_the_file_holds(rows):
+    listed = schema(colour=Categorical(("red", "blue", "green")), width=Numeric())
+
+    features, _ = engineer(rows, listed)
+    only_red, _ = engineer(rows.assign(colour="red"), listed)
+
+    assert list(features.columns) == ["colour_red", "colour_blue", "colour_green", "width", "y"]
+    assert list(only_red.columns) == list(features.columns)
+    assert (features["colour_green"] == 0).all()
+
+
+def test_listed_whole_numbers_are_found_in_integer_columns(tmp_path):
+    sites = schema(site=Categorical(("10", "9", "1")))
+    (file := tmp_path / "sites.csv").write_text("site,y\n9,1\n10,2\n9,3\n")
+
+    features, _ = engineer(complete_rows(read_rows(file, sites)), sites)
+
+    assert list(features.columns) == ["site_1", "site_9", "site_10", "y"]
+    assert features["site_9"].round(6).tolist() == [0.707107, -1.414214, 0.707107]
+
+
+def test_listed_labels_of_which_some_are_not_numbers_stay_text(tmp_path):
+    sites = schema(site=Categorical(("1", "2", "north")))
+    (file := tmp_path / "sites.csv").write_text("site,y\n1,1\n2,2\n")
+
+    features, _ = engineer(complete_rows(read_rows(file, sites)), sites)
+
+    assert list(features.columns) == ["site_1", "site_2", "site_north", "y"]
+    assert features["site_1"].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "name"),
+    [
+        ({"site": Categorical(), "site_1": Numeric()}, {"site": [1, 2], "site_1": [3.0, 4.0]}, "site_1"),
+        ({"site": Categorical(("1", "2")), "site_1": Numeric()}, {"site": [2, 2], "site_1": [3.0, 4.0]}, "site_1"),
+        ({"a": Categorical(), "a_b": Categorical()}, {"a": ["b_c", "d"], "a_b": ["c", "e"]}, "a_b_c"),
+    ],
+    ids=["a label and a column", "a listed label and a column", "two labels"],
+)
+def test_two_features_of_one_name_are_rejected(columns, values, name):
+    rows = pd.DataFrame(values | {"y": [1.0, 2.0]})
+
+    with pytest.raises(DataError, match=f"'{name}' would stand for two things.*Rename one of the columns"):
+        engineer(rows, schema(**columns))
+
+
+def test_a_feature_with_the_name_of_the_target_is_rejected():
+    grades = Schema({"grade": Categorical(), "grade_A": Numeric()}, "grade_A", "grade", "points")
+    rows = pd.DataFrame({"grade": ["A", "B"], "grade_A": [1.0, 2.0]})
+
+    with pytest.raises(DataError, match="'grade_A' would stand for two things: the target, and the feature from"):
+        engineer(rows, grades)
+
+
+def test_a_target_may_be_called_self():
+    itself = Schema({"width": Numeric(), "self": Numeric()}, "self", "itself", "cm")
+
+    features, _ = engineer(pd.DataFrame({"width": [1.0, 2.0], "self": [3.0, 4.0]}), itself)
+
+    assert features["self"].tolist() == [3.0, 4.0]

@@ -214,7 +214,7 @@ def test_any_label_is_drawn_as_it_is():
 
 @pytest.mark.filterwarnings("error")
 def test_a_unit_with_a_dollar_sign_is_drawn_as_it_is():
-    dollars = Schema({"price": Numeric()}, "price", "price", r"US$ \frac$")
+    dollars = Schema({"size": Numeric(), "price": Numeric()}, "price", "price", r"US$ \frac$")
 
     for figure in (plots.predictions(table(5), "a model", dollars), plots.out_of_fold(evaluation(5), dollars)):
         draw(figure)
