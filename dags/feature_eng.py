@@ -31,7 +31,7 @@ from include import config
 from include.operators.csv_file import CSVFile
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
-from include.orchestration import defaults
+from include.orchestration import defaults, sources
 from include.orchestration.datasets import FEATURES
 from include.tracking.session import mlflow_task, task_boundary
 
@@ -90,8 +90,8 @@ def prepare_mlflow_experiment() -> Any:
 def extract_data() -> pd.DataFrame:
     from include.modeling.rows import read_rows
 
-    data_file = get_current_context()["params"]["data_file"]
-    return read_rows(config.INCLUDE / data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
+    data_file = sources.read(get_current_context()["params"]["data_file"], config.INCLUDE)
+    return read_rows(data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
 
 
 @aql.dataframe

@@ -7,8 +7,10 @@ import io
 from collections.abc import Callable
 
 from include import config  # that of tests/possum_project, which is first on the tests' path
+from include.modeling.rows import DataFile
 
 CSV = config.INCLUDE / "possum.csv"  # 104 animals, 3 gaps: two in age, one in footlgth
+FILE = DataFile("possum.csv", CSV.read_bytes())
 SCHEMA = config.SCHEMA
 ALPHAS: list[float] = config.HYPER_PARAMETERS["alphas"]
 TEXT = CSV.read_text()

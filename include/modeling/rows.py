@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from include.errors import DataError
 from include.modeling.csv_text import GAPS, read_table
 from include.modeling.file_errors import FileErrors
 from include.schema import WHOLE_NUMBER, Categorical, Numeric, Schema
@@ -18,11 +17,24 @@ log = logging.getLogger(__name__)
 FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
 
 
-def read_rows(path: Path, schema: Schema, min_complete: int = 1) -> pd.DataFrame:
-    """Read the rows to train on from a CSV file.
+@dataclass(frozen=True)
+class DataFile:
+    """A file of rows.
+
+    Attributes:
+        address: Where it is, as the user gave it: what error messages name.
+        content: CSV: UTF-8, comma-separated, with a header.
+    """
+
+    address: str
+    content: bytes
+
+
+def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1) -> pd.DataFrame:
+    """Read the rows to train on.
 
     Args:
-        path: The file: UTF-8, comma-separated, with a header.
+        file: The file.
         schema: The columns to read. Others in the file are left out.
         min_complete: How many rows without gaps there have to be.
 
@@ -32,15 +44,11 @@ def read_rows(path: Path, schema: Schema, min_complete: int = 1) -> pd.DataFrame
     Raises:
         DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
     """
-    if not path.is_file():
-        raise DataError(
-            f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
-        )
-    errors = FileErrors(str(path))
-    table = read_table(path.read_bytes(), schema, errors)
+    errors = FileErrors(file.address)
+    table = read_table(file.content, schema, errors)
     rows = check_columns(table, schema, errors)
     check_training_rows(rows, schema, min_complete, errors)
-    log.info("Read %s: %d rows, columns %s", path.name, len(rows), ", ".join(rows))
+    log.info("Read %s: %d rows, columns %s", file.address, len(rows), ", ".join(rows))
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from possums import CSV, SCHEMA
+from possums import FILE, SCHEMA
 from sklearn.base import clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.dummy import DummyRegressor
@@ -37,7 +37,7 @@ def plan(rows: int, repeats: int = 1) -> Plan:
 
 @pytest.fixture(scope="module")
 def possums() -> pd.DataFrame:
-    return complete_rows(read_rows(CSV, SCHEMA))
+    return complete_rows(read_rows(FILE, SCHEMA))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from include.errors import DataError
 from include.modeling.features import complete_rows, engineer, make_transformer, scaling
-from include.modeling.rows import read_rows
+from include.modeling.rows import DataFile, read_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
 
@@ -109,7 +109,7 @@ def test_rows_without_gaps_stay_as_they_are(rows, caplog):
 
 
 def test_the_possums_have_a_feature_for_each_label_and_measurement():
-    rows = complete_rows(read_rows(possums.CSV, possums.SCHEMA))
+    rows = complete_rows(read_rows(possums.FILE, possums.SCHEMA))
 
     features, _ = engineer(rows, possums.SCHEMA)
 
@@ -133,21 +133,21 @@ def test_listed_labels_make_the_same_features_whatever_the_file_holds(rows):
     assert (features["colour_green"] == 0).all()
 
 
-def test_listed_whole_numbers_are_found_in_integer_columns(tmp_path):
+def test_listed_whole_numbers_are_found_in_integer_columns():
     sites = schema(site=Categorical(("10", "9", "1")))
-    (file := tmp_path / "sites.csv").write_text("site,y\n9,1\n10,2\n9,3\n")
+    content = b"site,y\n9,1\n10,2\n9,3\n"
 
-    features, _ = engineer(complete_rows(read_rows(file, sites)), sites)
+    features, _ = engineer(complete_rows(read_rows(DataFile("sites.csv", content), sites)), sites)
 
     assert list(features.columns) == ["site_1", "site_9", "site_10", "y"]
     assert features["site_9"].round(6).tolist() == [0.707107, -1.414214, 0.707107]
 
 
-def test_listed_labels_of_which_some_are_not_numbers_stay_text(tmp_path):
+def test_listed_labels_of_which_some_are_not_numbers_stay_text():
     sites = schema(site=Categorical(("1", "2", "north")))
-    (file := tmp_path / "sites.csv").write_text("site,y\n1,1\n2,2\n")
+    content = b"site,y\n1,1\n2,2\n"
 
-    features, _ = engineer(complete_rows(read_rows(file, sites)), sites)
+    features, _ = engineer(complete_rows(read_rows(DataFile("sites.csv", content), sites)), sites)
 
     assert list(features.columns) == ["site_1", "site_2", "site_north", "y"]
     assert features["site_1"].tolist() == [1, -1]
