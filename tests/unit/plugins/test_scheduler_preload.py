@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 SCHEDULER = """
 import logging, sys, warnings
-from airflow.executors.local_executor import LocalExecutor
 from airflow.jobs.job import Job
+from airflow.models import import_all_models
+from airflow.listeners.listener import get_listener_manager
 from airflow.plugins_manager import ensure_plugins_loaded
+import_all_models()
 ensure_plugins_loaded()
+get_listener_manager()
 import scheduler_preload
-scheduler = Job(executor=LocalExecutor())
-scheduler.job_type = "SchedulerJob"
 """
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program that has Airflow's plugins and a scheduler's job, as the scheduler has them."""
-    command = [sys.executable, "-c", SCHEDULER + program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+def run(program: str, command: str = "scheduler", executor: str = "LocalExecutor") -> subprocess.CompletedProcess[str]:
+    """Run a program that has Airflow's plugins and the command line of `airflow scheduler`."""
+    words = [sys.executable, "-c", SCHEDULER + program, command]
+    environment = os.environ | {
+        "AIRFLOW__CORE__EXECUTOR": executor,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1/nothing",  # never connected to
+    }
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_the_scheduler_imports_the_big_packages_and_none_of_the_projects_configuration():
     done = run("""
-scheduler_preload.on_starting(scheduler)
+Job()  # as the scheduler creates it
 print(*(name in sys.modules for name in ("mlflow.sklearn", "sklearn.ensemble", "scipy.stats", "astro.sql")))
 print([name for name in sys.modules if name.startswith(("include.", "unusual_prefix_"))])
 """)
@@ -46,7 +56,7 @@ def state():
     levels = [logging.getLogger(name).level for name in names]
     return S3Hook._get_caller, botocore.session.create_loader, levels
 before = state()
-scheduler_preload.on_starting(scheduler)
+Job()
 assert state() == before
 assert not [each for each in warnings.filters if "XCom backend" in str(each)]
 print("as it was")
@@ -55,17 +65,12 @@ print("as it was")
     assert done.stdout.splitlines()[-1] == "as it was"
 
 
-def test_nothing_is_imported_for_a_task_or_another_executor():
-    done = run("""
-from airflow.executors.sequential_executor import SequentialExecutor
-task = Job(executor=LocalExecutor())
-task.job_type = "LocalTaskJob"
-other = Job(executor=SequentialExecutor())
-other.job_type = "SchedulerJob"
-for component in (task, other, object()):
-    scheduler_preload.on_starting(component)
-print("scipy.stats" in sys.modules)
-""")
+@pytest.mark.parametrize(
+    ("command", "executor"),
+    [("tasks", "LocalExecutor"), ("triggerer", "LocalExecutor"), ("scheduler", "SequentialExecutor")],
+)
+def test_nothing_is_imported_for_another_command_or_executor(command, executor):
+    done = run('Job()\nprint("scipy.stats" in sys.modules)', command, executor)
 
     assert done.stdout.splitlines()[-1] == "False"
 
@@ -76,8 +81,8 @@ def test_a_package_that_ends_the_process_is_tried_once_and_does_not_stop_the_sch
     done = run(f"""
 sys.path.insert(0, {str(tmp_path)!r})
 scheduler_preload.PACKAGES = ("ends_it_all",)
-scheduler_preload.on_starting(scheduler)
-scheduler_preload.on_starting(scheduler)
+Job()
+Job()
 print("goes on")
 """)
 
