@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import re
 import time
 import uuid
 
@@ -12,24 +11,32 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
 from include import config
-from include.modeling.evaluation import Plan, cross_validate
-from include.modeling.features import make_transformer
-from include.modeling.models import on_raw_rows
-from include.schema import Numeric, Schema
-from include.tracking import registry
+from include.modeling import evaluation, promotion
+from include.tracking import champion
 
-random = np.random.default_rng(5)
-FEATURES = pd.DataFrame(random.normal(size=(60, 3)), columns=["a", "b", "c"])
-DATA = FEATURES.assign(y=3 * FEATURES["a"] + 2 * FEATURES["b"] + random.normal(size=60))
-GOOD, BIT_WORSE, WORSE, BAD = 0.1, 2.0, 5.0, 1000.0  # alphas: the errors are 1.188, 1.195, 1.230 and 3.561
-PLAN = Plan.of(len(DATA), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+RANDOM = np.random.default_rng(5)
+FEATURES = pd.DataFrame(RANDOM.normal(size=(60, 3)), columns=["a", "b", "c"])
+DATA = FEATURES.assign(y=3 * FEATURES["a"] + 2 * FEATURES["b"] + RANDOM.normal(size=60))
+SHUFFLED = DATA.assign(y=np.random.default_rng(3).permutation(DATA["y"]))
+GOOD, BIT_WORSE, WORSE, BAD = 0.1, 2.0, 5.0, 1000.0  # alphas: the errors are 1.188, 1.199, 1.244 and 3.575
+PLAN = evaluation.Plan.of(len(DATA), folds=5, repeats=10, seed=1995)
 
 
-def schema_of(data: pd.DataFrame) -> Schema:
-    return Schema(dict.fromkeys(data.columns, Numeric()), target="y", target_label="y", target_unit="cm")
+def cv_rmse(model: RegressorMixin, data: pd.DataFrame = DATA) -> float:
+    return evaluation.cross_validate(model, data.drop(columns="y"), data["y"], PLAN).metrics("cv")["cv_rmse"]
+
+
+def promote(version, evaluate=cv_rmse) -> str:
+    settings = {"tolerance": 0.02, "max_error_rise": 0.25, "unit": "cm"}
+    return champion.promote(version.run_id, version.name, evaluate, **settings).alias
+
+
+def never(model: RegressorMixin) -> float:
+    raise AssertionError("needs no computation")
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +48,22 @@ def experiment_id(client, s3):
 
 @pytest.fixture
 def train(client, as_outsider, experiment_id):
-    """Trains a Ridge of this alpha and makes a version of it, as the pipeline does."""
+    """Fit a Ridge of this alpha and create a version of it, as the pipeline does."""
     name = f"promotion-{uuid.uuid4().hex}"
     client.create_registered_model(name)
 
     def train(alpha: float, data: pd.DataFrame = DATA):
         features, target = data.drop(columns="y"), data["y"]
-        model = Ridge(alpha).fit(features, target)
+        evaluated = evaluation.cross_validate(Ridge(alpha=alpha), features, target, PLAN)
+        baseline = evaluation.baseline(features, target, PLAN)
         with mlflow.start_run(experiment_id=experiment_id) as run:
-            estimator = on_raw_rows(make_transformer(schema_of(data)), Ridge(alpha))
-            mlflow.log_metrics(cross_validate(estimator, features, target, PLAN).metrics("cv"))
+            mlflow.set_tag("recipe", promotion.recipe(Ridge(alpha=alpha), features.columns))
+            mlflow.log_metrics(evaluated.metrics("cv") | baseline.metrics("baseline"))
             logged = mlflow.sklearn.log_model(
-                model, name="model", pip_requirements=["scikit-learn"], serialization_format="cloudpickle"
+                Ridge(alpha=alpha).fit(features, target),
+                name="model",
+                pip_requirements=["scikit-learn"],
+                serialization_format="cloudpickle",
             )
         source = client.get_logged_model(logged.model_id).artifact_location
         return client.create_model_version(name, source, run.info.run_id)
@@ -72,50 +83,91 @@ def reason(client):
     return lambda version: client.get_model_version(version.name, version.version).tags["promotion"]
 
 
-def promote(version, data: pd.DataFrame = DATA) -> str:
-    features = list(data.columns.drop("y"))
-    return registry.promote(version.run_id, features, data, schema_of(data), version.name).alias
+def test_the_first_version_becomes_champion_if_it_is_better_than_the_mean(train, aliases, reason, caplog):
+    only = train(GOOD)
 
+    with caplog.at_level("INFO"):
+        assert promote(only, never) == "champion"
 
-def test_the_first_one(train, aliases, reason):
-    only = train(BAD)
-
-    assert promote(only) == "champion"
     assert aliases(only) == {"champion": "1"}
-    assert re.fullmatch(r"champion: there was no champion; its error is 3\.561 cm", reason(only))
+    assert reason(only).startswith("champion: RMSE 1.188 cm, the first champion (always predicting the mean: 3.")
+    assert reason(only).removeprefix("champion: ") in caplog.text
+
+
+def test_the_first_version_is_a_challenger_if_it_is_not_better_than_the_mean(train, aliases, reason):
+    only = train(GOOD, SHUFFLED)
+
+    assert promote(only, never) == "challenger"
+    assert aliases(only) == {"challenger": "1"}
+    assert "not better than always predicting the mean" in reason(only)
+    assert "There is no champion until a version is" in reason(only)
+
+
+def test_a_version_trained_on_shuffled_targets_does_not_replace_the_champion(train, aliases):
+    promote(train(GOOD))
+
+    assert promote(train(GOOD, SHUFFLED)) == "challenger"
+    assert aliases(train(GOOD)) == {"challenger": "2", "champion": "1"}
 
 
 @pytest.mark.parametrize(
-    ("champion", "new", "alias", "words"),
+    ("present", "new", "alias", "words"),
     [
-        (BAD, GOOD, "champion", "its error of 1.188 cm is within 3.632 cm (the champion's 3.561 cm and 2%)"),
-        (GOOD, BIT_WORSE, "champion", "its error of 1.195 cm is within 1.211 cm (the champion's 1.188 cm and 2%)"),
-        (GOOD, WORSE, "challenger", "its error of 1.230 cm is above 1.211 cm (the champion's 1.188 cm and 2%)"),
-        (GOOD, GOOD, "champion", "its error of 1.188 cm is within 1.211 cm (the champion's 1.188 cm and 2%)"),
+        (BAD, GOOD, "champion", "RMSE 1.188 cm, better than the present champion's 3.575 cm on the same data"),
+        (GOOD, BIT_WORSE, "champion", "RMSE 1.199 cm, at most 2% above the present champion's 1.188 cm"),
+        (GOOD, WORSE, "challenger", "RMSE 1.244 cm, more than 2% above the present champion's 1.188 cm"),
     ],
-    ids=["better", "worse within the tolerance", "worse beyond it", "tie"],
+    ids=["better", "worse within the tolerance", "worse beyond it"],
 )
-def test_the_second_one(champion, new, alias, words, train, aliases, reason, caplog):
-    promote(train(champion))
+def test_another_recipe_is_compared_on_the_same_data(present, new, alias, words, train, aliases, reason):
+    promote(train(present))
     second = train(new)
 
-    with caplog.at_level("INFO"):
-        assert promote(second) == alias
+    assert promote(second) == alias
 
     assert aliases(second) == {"champion": "1"} | {alias: "2"}
-    assert reason(second) == f"{alias}: {words}"
-    assert f"Version 2 becomes {alias}: {words}" in caplog.text
+    assert reason(second).startswith(f"{alias}: {words}")
 
 
-def test_the_champion_is_evaluated_on_the_new_data_too(train, aliases):
+def test_the_same_recipe_needs_no_computation_and_the_newer_version_wins(train, reason):
+    promote(train(GOOD))
+    second = train(GOOD)
+
+    assert promote(second, never) == "champion"
+    assert "as good as the present champion's 1.188 cm on the same data, and newer" in reason(second)
+
+
+def test_the_champion_is_evaluated_on_the_new_data(train):
     easy = FEATURES.assign(y=FEATURES["a"])
-    promote(train(GOOD, easy), easy)  # its logged error is next to nothing; on DATA it is 1.188
+    promote(train(BIT_WORSE, easy))  # its error was next to nothing; on DATA it is 1.199
+    evaluated = []
 
-    assert promote(train(GOOD)) == "champion"
+    promote(train(GOOD), lambda model: evaluated.append(model.alpha) or cv_rmse(model))
+
+    assert evaluated == [BIT_WORSE]
 
 
-@pytest.mark.parametrize("alpha", [GOOD, WORSE])
-def test_again(alpha, train, aliases, reason, client):
+def test_data_that_got_worse_do_not_replace_the_champion(train, aliases, reason):
+    noisy = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
+    promote(train(GOOD))
+    second = train(GOOD, noisy)  # the same recipe: on the noisy data, the champion would be as bad
+
+    assert promote(second) == "challenger"
+    assert aliases(second) == {"challenger": "2", "champion": "1"}
+    assert "more than 25% above the 1.188 cm that the present champion had when it was promoted" in reason(second)
+
+
+def test_a_champion_that_a_person_chose_is_compared_by_the_error_of_its_run(train, client, reason):
+    first = train(GOOD)
+    client.set_registered_model_alias(first.name, "champion", first.version)
+    second = train(GOOD, DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60)))
+
+    assert promote(second) == "challenger"
+    assert "more than 25% above the 1.188 cm" in reason(second)
+
+
+@pytest.mark.parametrize("alpha", [GOOD, WORSE], ids=["champion", "challenger"])
+def test_promoting_again_changes_nothing(alpha, train, aliases, reason, client):
     promote(train(GOOD))
     second = train(alpha)
     promote(second)
@@ -128,7 +180,7 @@ def test_again(alpha, train, aliases, reason, client):
 
 
 @pytest.mark.parametrize("older", [BAD, GOOD], ids=["worse", "tie"])
-def test_an_older_one_that_is_promoted_again_does_not_come_back(older, train, aliases):
+def test_an_older_version_does_not_replace_a_newer_champion(older, train, aliases):
     first, second = train(older), train(GOOD)
     promote(first)
     promote(second)
@@ -137,7 +189,7 @@ def test_an_older_one_that_is_promoted_again_does_not_come_back(older, train, al
     assert aliases(first) == {"challenger": "1", "champion": "2"}
 
 
-def test_an_attempt_that_died_halfway_is_finished(train, aliases, monkeypatch):
+def test_an_attempt_that_died_before_the_alias_is_finished_by_the_next_one(train, aliases, monkeypatch):
     promote(train(GOOD))
     second = train(GOOD)
 
@@ -152,7 +204,7 @@ def test_an_attempt_that_died_halfway_is_finished(train, aliases, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["version", "alias"])
-def test_a_deleted_champion(what, train, aliases, client):
+def test_a_deleted_champion_is_succeeded_by_a_challenger(what, train, aliases, client):
     first = train(GOOD)
     promote(first)
     challenger = train(WORSE)
@@ -163,49 +215,55 @@ def test_a_deleted_champion(what, train, aliases, client):
         client.delete_registered_model_alias(first.name, "champion")
 
     assert promote(challenger) == "champion"
-    assert aliases(challenger) == {"champion": "2"}  # and no challenger any more
+    assert aliases(challenger) == {"champion": "2"}  # no challenger any more
 
 
-def test_a_champion_trained_on_other_columns(train, aliases, reason):
-    promote(train(GOOD, DATA.rename(columns={"c": "d"})), DATA.rename(columns={"c": "d"}))
+def test_a_champion_with_other_features_stays_until_a_person_decides(train, aliases, reason):
+    promote(train(GOOD, DATA.rename(columns={"c": "d"})))
     second = train(GOOD)
 
     assert promote(second) == "challenger"
     assert aliases(second) == {"challenger": "2", "champion": "1"}
-    for words in ("cannot be compared", "version 1", "other features (a, b, d)", "give it the alias in the MLflow UI"):
-        assert words in reason(second)
+    assert "the present champion was trained on other features" in reason(second)
+    assert "give it the alias champion in the MLflow UI" in reason(second).replace("give this version", "give it")
 
 
-def promote_slowly(version) -> None:
-    """In a process of its own. The newer the version, the longer it takes."""
-    compare, seconds = registry._compare, 3 * (int(version.version) - 1)
-    registry._compare = lambda *arguments: time.sleep(seconds) or compare(*arguments)
-    promote(version)
+def slowly(model: RegressorMixin) -> float:
+    time.sleep(2)
+    return cv_rmse(model)
 
 
-def test_two_at_a_time_leave_one_champion(train, aliases, client):
+def promote_slowly(version) -> str:
+    """Promote in a process of its own, and leave the other one time to be faster."""
+    return promote(version, slowly)
+
+
+def test_of_two_versions_that_are_promoted_at_once_the_better_one_is_champion(train, aliases):
     promote(train(BAD))
-    rivals = [train(GOOD), train(WORSE)]  # both better than the champion
+    rivals = [train(GOOD), train(WORSE)]  # both are better than the champion
 
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(promote_slowly, rivals)
 
-    assert aliases(rivals[0])["champion"] == "2"  # whoever came first; the worse one ends last
-    assert aliases(rivals[0]).get("challenger") in (None, "3")
-    assert all("promoting" not in client.get_model_version(rival.name, rival.version).tags for rival in rivals)
+    assert aliases(rivals[0])["champion"] == "2"  # the worse one does not replace it, whichever came last
 
 
-def test_what_a_killed_process_left_stops_nobody(train, aliases, client):
-    killed, second = train(BAD), train(GOOD)
-    client.set_model_version_tag(killed.name, killed.version, "promoting", str(time.time() - 3600))
+def test_a_version_that_lost_the_race_is_compared_with_the_winner(train, aliases, reason):
+    promote(train(BAD))
+    winner, loser = train(GOOD), train(WORSE)
 
-    assert promote(second) == "champion"
+    def overtaken(model: RegressorMixin) -> float:
+        if aliases(winner)["champion"] == "1":
+            promote(winner)
+        return cv_rmse(model)
+
+    assert promote(loser, overtaken) == "challenger"
+    assert aliases(loser) == {"challenger": "3", "champion": "2"}
+    assert "above the present champion's 1.188 cm" in reason(loser)
 
 
-def test_a_version_that_is_missing(client, as_outsider, experiment_id):
-    run = client.create_run(experiment_id)
+def test_a_name_that_is_not_registered_is_an_error(train):
+    version = train(GOOD)
 
-    with pytest.raises(Exception, match="No version of Reg_RidgeCV_possums was made of run") as error:
-        registry.promote(run.info.run_id, ["a", "b", "c"], DATA, schema_of(DATA))
-
-    assert not isinstance(error.value, MlflowException)
+    with pytest.raises((MlflowException, ValueError), match="nobody"):
+        champion.promote(version.run_id, "nobody", never, tolerance=0, max_error_rise=0, unit="cm")

@@ -1,0 +1,55 @@
+"""The pipeline's work in one process, for `make bench`: the same functions, without Airflow, MLflow and S3.
+
+`python -m include.local_stack.plain DATA_FILE` reads the file, engineers features, evaluates and fits the model, predicts,
+draws the plots, and writes features and predictions as CSV.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
+
+from include import config
+from include.modeling import drift, evaluation, features, models, plots
+from include.modeling.rows import DataFile, read_rows
+
+
+def run(data_file: Path, folder: Path) -> None:
+    """Do everything that the three DAGs do with the rows of a CSV file, and write what comes out to `folder`."""
+    schema, target = config.SCHEMA, config.TARGET
+    rows = read_rows(DataFile(str(data_file), data_file.read_bytes()), schema, min_complete=2 * config.FOLDS)
+    complete = features.complete_rows(rows)
+    feature_df, transformer = features.engineer(complete, schema)
+    write(feature_df, folder / "features.csv")
+
+    model = models.make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
+    plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    on_raw_rows = models.on_raw_rows(transformer, model)
+    evaluated = evaluation.cross_validate(on_raw_rows, complete[schema.inputs], complete[target], plan)
+    evaluation.baseline(complete[schema.inputs], complete[target], plan)
+    inputs = feature_df.drop(columns=target)
+    with models.threads_for(len(inputs)):
+        model.fit(inputs, feature_df[target])
+    plots.out_of_fold(evaluated, schema).savefig(folder / "out_of_fold.png")
+
+    predicted = pd.DataFrame({"predicted": model.predict(inputs)}, index=inputs.index)
+    predictions = evaluation.match_predictions(predicted, feature_df[[target]])
+    evaluation.errors(predictions["true"], predictions["predicted"])
+    drift.compare(inputs.sample(min(len(inputs), 10_000), random_state=config.SEED), inputs)
+    plots.predictions(predictions, config.MODEL_NAME, schema, config.PICTURE).savefig(folder / "predictions.png")
+    write(predictions.reset_index(), folder / "predictions.csv")
+
+
+def write(frame: pd.DataFrame, file: Path) -> None:
+    """Write a DataFrame as CSV, as `include.operators.csv_file` does."""
+    csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), file)
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as temporary:
+        run(Path(sys.argv[1]), Path(temporary))
