@@ -88,10 +88,10 @@ def prepare_mlflow_experiment() -> Any:
 @aql.dataframe
 @task_boundary
 def extract_data() -> pd.DataFrame:
-    from include.modeling.rows import read_rows
+    from include.modeling.rows import read_training_rows
 
     data_file = sources.read(get_current_context()["params"]["data_file"], config.INCLUDE)
-    return read_rows(data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
+    return read_training_rows(data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
 
 
 @aql.dataframe
@@ -109,7 +109,9 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     if not runs.find_finished(experiment_id, lineage):
         left_out = len(rows) - len(complete)
         with feature_run.start(experiment_id, lineage):
-            feature_run.log_rows(complete, context["params"]["data_file"], left_out, config.SCHEMA, lineage["inputs"])
+            feature_run.log_rows(
+                complete, context["params"]["data_file"], left_out, config.SCHEMA, lineage["data_digest"]
+            )
             feature_run.log_transformer(transformer, complete[config.SCHEMA.inputs].head())
     return engineered
 

@@ -1,35 +1,42 @@
 """
 ### Prediction
 
-Runs when `train` has updated its Dataset, and works with exactly that model.
+Runs when `train` has updated its Dataset, and predicts with exactly that model for the {ROW}s that it was trained on.
+Triggered by hand with a `data_file`, it predicts for new {ROW}s, with the `model` that the form names.
 
 ```
-the model, and the features that it was trained on
+the model, and the features that it was trained on; or new rows
  |
  |  run_prediction         predicts, in a virtual environment with just the model's own requirements
- |  plot_predictions       draws predicted and true values
  |  compare_with_training  logs the errors, and whether the features have drifted
+ |  plot_predictions       draws predicted and true values
  |
- +-> S3                    the predictions, s3://{DATA_BUCKET}/{PREDICTIONS_FILE}
- +-> MLflow                the plot, in the model's run, and a run named Predictions
- +-> disk                  the plot, include/plots/{PLOT_FILE}
+ +-> S3                    the predictions: s3://{DATA_BUCKET}/{PREDICTIONS_FILE},
+ |                         of new rows s3://{DATA_BUCKET}/predictions/<name of the data file>.csv
+ +-> MLflow                a run named Predictions; the plot, in the model's run or, of new rows, in this one
+ +-> disk                  the plot, include/plots/{PLOT_FILE} (not of new rows)
 ```
 
-Started by hand, it takes the newest model.
+Which model is which: the stage {STAGE} has the newest version, the alias champion the best. A run that `train` has
+triggered shows the newest; new rows are predicted by the champion, if the form names no other.
+Started by hand without a data file, it takes the newest training.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task
+from airflow.operators.python import get_current_context
 from astro import sql as aql
 
 from include import config
+from include.errors import DataError
 from include.operators.csv_file import CSVFile
 from include.operators.links import ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
-from include.orchestration import defaults, upstream
+from include.orchestration import defaults, sources, upstream
 from include.orchestration.datasets import MODEL
 from include.tracking.session import mlflow_task, task_boundary
 
@@ -42,21 +49,55 @@ if TYPE_CHECKING:
 
 @aql.dataframe
 @task_boundary
-def fetch_feature_df_no_target(target_column: str) -> pd.DataFrame:
-    feature_df = upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe()
-    return feature_df.drop(columns=target_column)
+def fetch_rows() -> pd.DataFrame | None:
+    """Read the new rows; None without a data file."""
+    from include.modeling.rows import read_rows
+
+    data_file = get_current_context()["params"]["data_file"]
+    if not data_file:
+        return None
+    return read_rows(sources.read(data_file, config.INCLUDE), config.SCHEMA, target_required=False)
+
+
+def new_rows() -> pd.DataFrame | None:
+    return get_current_context()["ti"].xcom_pull("fetch_rows")
+
+
+@task
+@mlflow_task
+def fetch_model_run_id() -> str:
+    """Return the training run of the model: that of the upstream run or, for new rows, of the version on the form."""
+    from include.tracking import registry
+
+    params = get_current_context()["params"]
+    if not params["data_file"]:
+        return upstream.train_run().output("train_model", key="run_id")
+    return str(registry.find_version(config.REGISTERED_MODEL, params["model"]).run_id)
+
+
+@aql.dataframe
+@mlflow_task
+def fetch_feature_df_no_target(model_run_id: str, target_column: str) -> pd.DataFrame:
+    from include.modeling import features
+    from include.tracking import feature_run
+
+    rows = new_rows()
+    if rows is None:
+        feature_df = upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe()
+        return feature_df.drop(columns=target_column)
+    complete = features.complete_rows(rows[config.SCHEMA.inputs])
+    if complete.empty:
+        raise DataError(f"None of the {len(rows)} rows is complete, so there is nothing to predict. Fill the gaps.")
+    return features.transform(feature_run.load_transformer(model_run_id), complete, config.SCHEMA)
 
 
 @aql.dataframe
 @task_boundary
 def fetch_target(target_column: str) -> pd.DataFrame:
-    return upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe(columns=[target_column])
-
-
-@task
-@task_boundary
-def fetch_model_run_id() -> str:
-    return upstream.train_run().output("train_model", key="run_id")
+    rows = new_rows()
+    if rows is None:
+        return upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe(columns=[target_column])
+    return rows.reindex(columns=[target_column])
 
 
 @task
@@ -80,38 +121,69 @@ def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.Dat
 
 @task
 @mlflow_task
-def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
-    from include.modeling import plots
-    from include.tracking import prediction_run, registry
-
-    version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
-    by_row = predictions.set_index(predictions.columns[0])
-    figure = plots.predictions(by_row, f"{version.name}, version {version.version}", config.SCHEMA, config.PICTURE)
-    prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
-
-
-@task
-@mlflow_task
 def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, model_run_id: str) -> None:
     from include.modeling import drift, evaluation
     from include.tracking import prediction_run, registry, runs, training_run
 
+    data_file = get_current_context()["params"]["data_file"]
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     trained = training_run.get(model_run_id)
-    lineage = runs.lineage(trained.pipeline_run, predictions, version.name, version.version)
+    lineage = runs.lineage(trained.pipeline_run, predictions, version.name, version.version, data_file)
+    drifted = drift.compare(training_run.reference(model_run_id)[features.columns], features)
     if not runs.find_finished(trained.experiment_id, lineage):
-        errors = evaluation.errors(predictions["true"], predictions["predicted"])
-        drifted = drift.compare(training_run.reference_features(model_run_id), features)
-        with prediction_run.start(trained.experiment_id, lineage, version, config.SCHEMA):
-            prediction_run.log_errors(errors, config.TARGET_UNIT)
+        with prediction_run.start(trained.experiment_id, lineage, version, data_file, config.SCHEMA):
+            known = predictions.dropna()
+            if "true" in known and len(known):
+                errors = evaluation.errors(known["true"], known["predicted"])
+                prediction_run.log_errors(errors, "" if data_file else "in_sample_", config.TARGET_UNIT)
             prediction_run.log_drift(drifted)
+    if config.FAIL_ON_DRIFT and drifted["drifted"].any():
+        names = ", ".join(drifted.index[drifted["drifted"]])
+        raise DataError(
+            f"Features have drifted from the training data: {names}. Check their units and where the rows come from, "
+            "train again, or set FAIL_ON_DRIFT = False in include/config.py."
+        )
 
 
-@dag(schedule=[MODEL], doc_md=defaults.documented(__doc__), **defaults.DAG_DEFAULTS)
+@task
+@mlflow_task
+def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
+    from include.modeling import plots
+    from include.tracking import prediction_run, registry, training_run
+
+    context = get_current_context()
+    version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
+    model = f"{version.name}, version {version.version}"
+    by_row = predictions.set_index(predictions.columns[0])
+    if context["params"]["data_file"]:
+        run_id = context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id")
+        training_target = training_run.reference(model_run_id)[config.TARGET]
+        figure = plots.new_predictions(by_row, model, config.SCHEMA, training_target)
+        prediction_run.log_new_rows_plot(figure, run_id)
+    else:
+        figure = plots.predictions(by_row, model, config.SCHEMA, config.PICTURE)
+        prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
+
+
+def predictions_file(params: dict[str, Any]) -> str:
+    """Return the key of the predictions in S3: new rows never replace those of the training."""
+    if not params["data_file"]:
+        return config.PREDICTIONS_FILE
+    return f"predictions/{PurePosixPath(params['data_file']).stem}.csv"
+
+
+@dag(
+    schedule=[MODEL],
+    doc_md=defaults.documented(__doc__.replace("<", "&lt;")),
+    params={"data_file": defaults.new_data_file(), "model": defaults.model()},
+    user_defined_macros={"predictions_file": predictions_file},
+    **defaults.DAG_DEFAULTS,
+)
 def predict() -> None:
-    features = fetch_feature_df_no_target(target_column=config.TARGET)
-    target = fetch_target(target_column=config.TARGET)
+    rows = fetch_rows()
     run_id = fetch_model_run_id()
+    features = fetch_feature_df_no_target(model_run_id=run_id, target_column=config.TARGET)
+    target = fetch_target(target_column=config.TARGET)
     requirements = add_line_to_file(model_run_id=run_id)
     run_prediction = ModelLoadAndPredictOperator(
         task_id="run_prediction",
@@ -121,20 +193,24 @@ def predict() -> None:
         data=features,
     )
     predictions = list_to_dataframe(predictions=run_prediction.output, target=target)
-    plot = plot_predictions(predictions=predictions, model_run_id=run_id)
     compared = compare_with_training(predictions=predictions, features=features, model_run_id=run_id)
+    plot = plot_predictions(predictions=predictions, model_run_id=run_id)
     saved = aql.export_file(
         task_id="save_predictions",
         input_data=predictions,
-        output_file=CSVFile(f"s3://{config.DATA_BUCKET}/{config.PREDICTIONS_FILE}", conn_id=config.AWS_CONNECTION),
+        output_file=CSVFile(
+            f"s3://{config.DATA_BUCKET}/{{{{ predictions_file(params) }}}}", conn_id=config.AWS_CONNECTION
+        ),
         if_exists="replace",
         outlets=[],
     )
-    linked(plot, RunLink())
     linked(compared, RunLink())
+    linked(plot, RunLink())
     linked(saved, ObjectLink())
 
+    rows >> [features, target]
     requirements >> run_prediction
+    compared >> plot  # new rows: the plot belongs to the run that this task starts
 
 
 predict()

@@ -100,9 +100,9 @@ def train_model(
         baseline = evaluation.baseline(features, target, evaluated.plan)
         tags = lineage | training_run.source_tags(source, model_class, model, features.columns)
         with training_run.start(experiment_id, run_name, tags, evaluated.plan, config.SCHEMA) as run_id:
-            training_run.log_source(feature_df, source, target_column, lineage["inputs"])
+            training_run.log_source(feature_df, source, target_column, lineage["data_digest"])
             training_run.fit_with_autolog(model, features, target)
-            model_id = training_run.log_model(model, features, config.SCHEMA, config.SEED)
+            model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
     candidate = registry.candidate(
         run_id,

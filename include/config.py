@@ -62,6 +62,8 @@ SEED = 1995
 TOLERANCE = 0.02  # of the champion's error: a new model that is worse by no more than this takes its place
 MAX_ERROR_RISE = 0.25  # above the champion's error when it was promoted: a larger one says that the data got worse
 
+FAIL_ON_DRIFT = False  # True: predicting fails where a feature has drifted; else it only warns
+
 # --- Names in MLflow (.env may have another experiment) ---
 
 EXPERIMENT = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Possum_tails")

@@ -39,6 +39,7 @@ RULES: dict[str, dict[str, Any]] = {
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
     "SEED": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "an integer from 0 to 2**32 - 1"},
     "TOLERANCE": {"type": "number", "minimum": 0, "description": "a number from 0 on, such as 0.02 for 2%"},
+    "FAIL_ON_DRIFT": {"type": "boolean", "description": "True or False"},
     "TASK_MINUTES": {"type": "number", "minimum": 1, "description": "a number of minutes from 1 on"},
 }
 

@@ -1,7 +1,7 @@
 """The pipeline's work in one process, for `make bench`: the same functions, without Airflow, MLflow and S3.
 
-`python -m include.local_stack.plain DATA_FILE` reads the file, engineers features, evaluates and fits the model, predicts,
-draws the plots, and writes features and predictions as CSV.
+`python -m include.local_stack.plain DATA_FILE` reads the file, engineers features, evaluates and fits the model,
+predicts, draws the plots, and writes features and predictions as CSV.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from pyarrow import csv
 
 from include import config
 from include.modeling import drift, evaluation, features, models, plots
-from include.modeling.rows import DataFile, read_rows
+from include.modeling.rows import DataFile, read_training_rows
 
 
 def run(data_file: Path, folder: Path) -> None:
     """Do everything that the three DAGs do with the rows of a CSV file, and write what comes out to `folder`."""
     schema, target = config.SCHEMA, config.TARGET
-    rows = read_rows(DataFile(str(data_file), data_file.read_bytes()), schema, min_complete=2 * config.FOLDS)
+    file = DataFile(str(data_file), data_file.read_bytes())
+    rows = read_training_rows(file, schema, min_complete=2 * config.FOLDS)
     complete = features.complete_rows(rows)
     feature_df, transformer = features.engineer(complete, schema)
     write(feature_df, folder / "features.csv")

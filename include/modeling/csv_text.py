@@ -20,7 +20,7 @@ GAPS = frozenset(["", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "N
 GAPS |= {"-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
 
 
-def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFrame:
+def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
     """Read the columns of a schema from a CSV file: UTF-8, comma-separated, with a header.
 
     Returns a row for each record that isn't blank, indexed by its `line`. Labels and row numbers are text as it stands
@@ -33,7 +33,8 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
     records = _records(content, errors.source)
     _, header = next(records)
     _, first_row = next(records, (2, []))
-    names = _column_names(header, schema, errors)
+    optional = set() if target_required else {schema.target}
+    names = _column_names(header, schema, optional, errors)
     wanted = [name for name in names if isinstance(name, str)]
     if not wanted or len(first_row) > len(header):  # pandas would leave out what is too much
         _check_fields(content, errors)
@@ -85,7 +86,7 @@ def _records(content: bytes, source: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{source}, line {line}: {error}. Close the quotes.") from None
 
 
-def _column_names(header: list[str], schema: Schema, errors: FileErrors) -> list[str | int]:
+def _column_names(header: list[str], schema: Schema, optional: set[str], errors: FileErrors) -> list[str | int]:
     """The schema's name for each column of the file, and the place for a column that the schema doesn't name.
 
     Upper and lower case count as the same where no column has the very name.
@@ -103,7 +104,7 @@ def _column_names(header: list[str], schema: Schema, errors: FileErrors) -> list
             names[places[0]] = name
         elif places:
             errors.add(f"there are {len(places)} columns named {name!r}. Keep one of them.")
-        else:
+        elif name not in optional:
             missing.append(_missing(name, header))
     if missing:
         found = textwrap.shorten(", ".join(header), 300, placeholder=" ...")

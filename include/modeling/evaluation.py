@@ -134,17 +134,20 @@ def match_predictions(predicted: pd.DataFrame, target: pd.DataFrame) -> pd.DataF
 
     Args:
         predicted: A single column, indexed by row number.
-        target: A single column, for the same rows in any order.
+        target: A single column, indexed by row number; all its values may be missing.
 
     Returns:
-        The columns `true` and `predicted`, with the index of `target`.
+        The columns `true`, if any is known, and `predicted`, with the index of `target`. The prediction of a row that
+        could not be predicted is missing.
 
     Raises:
-        DataError: `predicted` isn't for the same rows.
+        DataError: There are predictions for other rows.
     """
-    if not predicted.index.sort_values().equals(target.index.sort_values()):
+    others = predicted.index.difference(target.index)
+    if len(others) or not predicted.index.is_unique:
         raise DataError(
             f"The {len(predicted)} predictions are not for the {len(target)} rows with true values. Run train again."
         )
     true, values = target.iloc[:, 0], predicted.iloc[:, 0]
-    return pd.DataFrame({"true": true, "predicted": values.reindex(true.index)})
+    table = pd.DataFrame({"true": true, "predicted": values.reindex(true.index)})
+    return table.drop(columns="true") if true.isna().all() else table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 
 import pandas as pd
@@ -67,11 +68,36 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
     return features, transformer
 
 
+def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Turn complete rows into features with a fitted transformer.
+
+    A label that it has not seen counts as none of the known ones, with one warning for each such label.
+    """
+    for column, labels in _known_labels(transformer).items():
+        unknown = rows[column][~rows[column].isin(labels)]
+        for label, count in unknown.value_counts().items():
+            log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
+        return transformer.transform(rows[schema.inputs])
+
+
 def scaling(transformer: Pipeline) -> pd.DataFrame:
     """Return each feature's `mean` and `scale` (standard deviation) before scaling, in its unit; index `feature`."""
     scaler = transformer["scale"]
     names = pd.Index(scaler.get_feature_names_out(), name="feature")
     return pd.DataFrame({"mean": scaler.mean_, "scale": scaler.scale_}, index=names)
+
+
+def _known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
+    """Return the labels that a fitted transformer has features for, by column."""
+    encoders = transformer["encode"].named_transformers_
+    known: dict[str, list[str] | list[int]] = {}
+    for name in ("labels", "listed"):
+        encoder = encoders[name]
+        if isinstance(encoder, OneHotEncoder) and hasattr(encoder, "categories_"):
+            known |= dict(zip(encoder.feature_names_in_, (list(each) for each in encoder.categories_), strict=True))
+    return known
 
 
 def _listed_labels(schema: Schema, name: str) -> list[str] | list[int]:

@@ -101,6 +101,53 @@ def coefficients(weights: pd.DataFrame, schema: Schema) -> Figure:
     return _without_math(figure)
 
 
+def new_predictions(table: pd.DataFrame, model: str, schema: Schema, training_target: pd.Series) -> Figure:
+    """Draw predictions for new rows: against the true values, or next to the distribution of the training target.
+
+    Args:
+        table: The column `predicted` and, where it is known, `true`, in the target's unit.
+        model: The model's name, for the title.
+        schema: The words for the target, its unit and a row.
+        training_target: Values of the target that the model was trained on.
+    """
+    figure = Figure(figsize=(8, 5.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    label = f"{schema.target_label} ({schema.target_unit})"
+    known = table.dropna()
+    if "true" in known and len(known):
+        _scatter(axes, known["true"], known["predicted"])
+        ends = [known.to_numpy().min(), known.to_numpy().max()]
+        axes.plot(ends, ends, color=QUIET, linewidth=1, zorder=1)
+        axes.set(xlabel=f"true {label}", ylabel=f"predicted {label}")
+        found = in_words(errors(known["true"], known["predicted"]), schema.target_unit)
+    else:
+        predicted = table["predicted"].dropna()
+        bins = np.histogram_bin_edges(np.concatenate([training_target, predicted]), bins=30)
+        for values, color, name in ((training_target, QUIET, "training data"), (predicted, PREDICTED, "predictions")):
+            share = np.full(len(values), 1 / max(len(values), 1))
+            axes.hist(values, list(bins), weights=share, color=color, alpha=0.7, label=name)
+        axes.set(xlabel=label, ylabel=f"share of the {schema.row}s")
+        axes.legend(frameon=False)
+        found = f"{len(predicted):,} {schema.row}s, true values unknown"
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(f"{schema.target_label.capitalize()}, predicted by {model}:\n{found}", loc="left")
+    return _without_math(figure)
+
+
+def drift(table: pd.DataFrame) -> Figure:
+    """Draw how far each feature has moved from the training data, the furthest on top (at most 30 of them)."""
+    shown = table.sort_values("statistic").tail(30)
+    figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    colors = np.where(shown["drifted"], PREDICTED, QUIET)
+    axes.barh(shown.index.astype(str), shown["statistic"], color=list(colors))
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("largest distance between the two distribution functions (Kolmogorov-Smirnov)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(f"Drift: {int(shown['drifted'].sum())} features have moved (orange)", loc="left")
+    return _without_math(figure)
+
+
 def in_words(found: Mapping[str, float] | pd.Series, unit: str) -> str:
     """Return the errors `mae` and `rmse` as a phrase."""
     return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"

@@ -30,13 +30,28 @@ class DataFile:
     content: bytes
 
 
-def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1) -> pd.DataFrame:
-    """Read the rows to train on.
+def read_training_rows(file: DataFile, schema: Schema, *, min_complete: int) -> pd.DataFrame:
+    """Read rows to train on: all of them with the target, at least `min_complete` of them without gaps.
+
+    Returns:
+        What `check_columns` returns.
+
+    Raises:
+        DataError: As `read_rows` does, and for rows that cannot train a model.
+    """
+    rows = read_rows(file, schema)
+    errors = FileErrors(file.address)
+    check_training_rows(rows, schema, min_complete, errors)
+    return rows
+
+
+def read_rows(file: DataFile, schema: Schema, *, target_required: bool = True) -> pd.DataFrame:
+    """Read rows of a data set.
 
     Args:
         file: The file.
         schema: The columns to read. Others in the file are left out.
-        min_complete: How many rows without gaps there have to be.
+        target_required: Whether the file must have the target. If it has, the target is checked all the same.
 
     Returns:
         What `check_columns` returns.
@@ -45,14 +60,15 @@ def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1) -> pd.Da
         DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
     """
     errors = FileErrors(file.address)
-    table = read_table(file.content, schema, errors)
-    rows = check_columns(table, schema, errors)
-    check_training_rows(rows, schema, min_complete, errors)
+    table = read_table(file.content, schema, errors, target_required=target_required)
+    rows = check_columns(table, schema, errors, target_required=target_required)
     log.info("Read %s: %d rows, columns %s", file.address, len(rows), ", ".join(rows))
     return rows
 
 
-def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.DataFrame:
+def check_columns(
+    table: pd.DataFrame, schema: Schema, errors: FileErrors, *, target_required: bool = True
+) -> pd.DataFrame:
     """Check each value of a table, text or typed, against the schema.
 
     The table is indexed by where its rows stand in the source, and the name of its index is what that counts, such as
@@ -73,7 +89,8 @@ def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd
             checked[name] = _numbers(table[name], column, errors)
         else:
             checked[name] = _labels(table[name], column, schema.max_categories, errors)
-        if checked[name].isna().all() and len(errors) == found:
+        may_be_empty = name == schema.target and not target_required
+        if checked[name].isna().all() and len(errors) == found and not may_be_empty:
             errors.add(f"column {name}: all values are missing. Fill them in, or take the column out of COLUMNS.")
     row_numbers = _row_numbers(table, schema, errors)
     errors.raise_if_any()

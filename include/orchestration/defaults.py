@@ -49,6 +49,35 @@ def hyper_parameters() -> Param:
     )
 
 
+def new_data_file() -> Param:
+    """Return the param `data_file` of `predict`: as that of `feature_eng`, or empty."""
+    return Param(
+        "",
+        type="string",
+        pattern=rf"^$|{DATA_FILE_PATTERN}",
+        examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
+        title="Data file",
+        description=(
+            f"New {config.ROW}s to predict: the name of a CSV file in include/ with the columns that include/config.py "
+            f"names; {config.TARGET} may be missing. Empty: predict for the {config.ROW}s of the newest training."
+        ),
+    )
+
+
+def model() -> Param:
+    """Return the param `model` of `predict`: which version predicts for a data file."""
+    return Param(
+        "champion",
+        type="string",
+        minLength=1,
+        title="Model",
+        description=(
+            f"For a data file: the version of {config.REGISTERED_MODEL} that predicts. An alias (champion is the best "
+            f"version), a stage ({config.STAGE} is the newest) or a version number."
+        ),
+    )
+
+
 def data_file() -> Param:
     """Return the param `data_file`: the name of a CSV file in `include/`."""
     return Param(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
-import mlflow
+import mlflow.sklearn
 import pandas as pd
+from mlflow import MlflowClient
 from sklearn.pipeline import Pipeline
 
 from include.modeling.features import scaling
 from include.schema import Schema
-from include.tracking import runs
-from include.tracking.logged_models import log_model
+from include.tracking import logged_models, runs
 
 NAME, TRANSFORMER = "Scaler", "transformer"
 
@@ -45,8 +46,17 @@ def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, 
 
 def log_transformer(transformer: Pipeline, example: pd.DataFrame) -> None:
     """Log the fitted transformer with the means and scales that it learned. `example` has some raw rows."""
-    log_model(transformer, TRANSFORMER, example)
+    logged_models.log_model(transformer, TRANSFORMER, example)
     learned = scaling(transformer)
     mlflow.log_param("features", ", ".join(learned.index))
     with runs.artifacts() as folder:
         learned.to_csv(folder / "scaling.csv")
+
+
+def load_transformer(training_run_id: str) -> Pipeline:
+    """Load the transformer that turned the training data of this training run into features."""
+    client = MlflowClient()
+    feature_run = client.get_run(client.get_run(training_run_id).data.tags["features_run"])
+    location = logged_models.of_run(feature_run).artifact_location
+    with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
+        return mlflow.sklearn.load_model(location, dst_path=folder)

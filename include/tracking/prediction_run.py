@@ -1,4 +1,4 @@
-"""The MLflow run `Predictions`: which version predicted, its errors, and whether the features have drifted."""
+"""The MLflow run `Predictions`: which version predicted for which rows, its errors, and the drift of the features."""
 
 from __future__ import annotations
 
@@ -15,47 +15,62 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from include.modeling import plots
 from include.schema import Schema
 from include.tracking import runs
 from include.tracking.training_run import OUT_OF_FOLD_PLOT
 
 log = logging.getLogger(__name__)
 NAME = "Predictions"
+NEW_ROWS_PLOT = "predictions.png"
 
 
 @contextmanager
-def start(experiment_id: str, lineage: dict[str, str], version: ModelVersion, schema: Schema) -> Iterator[str]:
-    """Start the run and yield its id."""
+def start(
+    experiment_id: str, lineage: dict[str, str], version: ModelVersion, data_file: str, schema: Schema
+) -> Iterator[str]:
+    """Start the run and yield its id. `data_file` has the new rows; it is empty for those of the training."""
     tags = lineage | {
         "model_name": version.name,
         "model_version": version.version,
         "model_aliases": ", ".join(version.aliases) or "none",
         "training_run": str(version.run_id),
+        "data_file": data_file,
     }
+    rows = f"{schema.row}s of its training data, so the errors `in_sample_*` are optimistic"
+    if data_file:
+        rows = f"the {schema.row}s of {data_file}"
     description = (
-        f"Predictions by {version.name}, version {version.version}, for {schema.row}s of its training data, so "
-        "`in_sample_*` is optimistic. `drift.csv` compares each feature with the training data."
+        f"Predictions by {version.name}, version {version.version}, for {rows}. "
+        "`drift.csv` compares each feature with the training data."
     )
     with runs.start(experiment_id, NAME, tags, description) as run_id:
         yield run_id
 
 
-def log_errors(errors: Mapping[str, float], unit: str) -> None:
-    """Log the errors on rows that the model was trained on."""
-    mlflow.log_metrics({f"in_sample_{name}": value for name, value in errors.items()})
-    log.info("RMSE %.3f %s on the rows that the model was trained on", errors["rmse"], unit)
+def log_errors(errors: Mapping[str, float], prefix: str, unit: str) -> None:
+    """Log the errors on the rows whose true values are known; `prefix` says which rows these are."""
+    mlflow.log_metrics({f"{prefix}{name}": value for name, value in errors.items()})
+    log.info("%srmse: %.4g %s", prefix, errors["rmse"], unit)
 
 
-def log_drift(drift: pd.DataFrame) -> None:
-    """Log the comparison of each feature with the training data; warn of those that have drifted."""
-    drifted = drift.index[drift["drifted"]]
-    if drifted.empty:
-        log.info("None of %d features has drifted from the training data", len(drift))
-    else:
+def log_drift(drift: pd.DataFrame) -> list[str]:
+    """Log the comparison of each feature with the training data, as a table and a plot. Return what has drifted."""
+    drifted = list(drift.index[drift["drifted"]])
+    if drifted:
         log.warning("Features that have drifted from the training data: %s", ", ".join(drifted))
+    else:
+        log.info("None of %d features has drifted from the training data", len(drift))
     mlflow.log_metrics({"drifted_features": len(drifted), "drift_max": drift["statistic"].max()})
     with runs.artifacts() as folder:
         drift.to_csv(folder / "drift.csv")
+        plots.drift(drift).savefig(folder / "drift.png")
+    return drifted
+
+
+def log_new_rows_plot(figure: Figure, run_id: str) -> None:
+    """Log the plot of predictions for new rows to their own run."""
+    MlflowClient().log_figure(run_id, figure, f"plots/{NEW_ROWS_PLOT}")
 
 
 def log_plot(figure: Figure, file: str, run_id: str, folder: Path) -> None:

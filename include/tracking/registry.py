@@ -83,6 +83,29 @@ def candidate(
     )
 
 
+def find_version(name: str, wanted: str) -> ModelVersion:
+    """Return the version of the registered model `name` that has an alias, is in a stage, or has a number.
+
+    Args:
+        name: The registered model.
+        wanted: An alias such as `champion`, a stage such as `Staging`, or a version number.
+
+    Raises:
+        DataError: There is no such version. Names those that exist.
+    """
+    client = MlflowClient()
+    versions = client.search_model_versions(f"name = '{name}'")
+    aliases = dict(client.get_registered_model(name).aliases) if versions else {}
+    number = aliases.get(wanted, wanted)
+    for version in versions:  # the newest first
+        if number == version.version or str(version.current_stage).lower() == wanted.lower():
+            return client.get_model_version(name, version.version)
+    numbers = [version.version for version in versions]
+    stages = {str(version.current_stage) for version in versions} - {"None"}
+    existing = ", ".join([*aliases, *sorted(stages), *numbers]) or "none; run feature_eng first"
+    raise DataError(f"Model {name} has no version {wanted!r}. There are: {existing}.")
+
+
 def model_version(run_id: str, name: str) -> ModelVersion:
     """Return the version of the registered model `name` that was created from a run's model, with its aliases.
 

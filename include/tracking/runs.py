@@ -42,6 +42,7 @@ def lineage(pipeline_run: str, frame: pd.DataFrame, *inputs: object) -> dict[str
         inputs: Whatever else it depends on, except code and package versions.
     """
     instance = get_current_context()["ti"]
+    data = digest(frame)
     attempt_of = hashlib.sha256(repr((instance.dag_id, instance.run_id, instance.task_id)).encode()).hexdigest()[:32]
     return code_tags() | {
         "mlflow.source.name": f"dags/{instance.dag_id}.py",
@@ -51,7 +52,8 @@ def lineage(pipeline_run: str, frame: pd.DataFrame, *inputs: object) -> dict[str
         "airflow_run_id": instance.run_id,
         "airflow_task_id": instance.task_id,
         "attempt_of": attempt_of,
-        "inputs": digest(frame, *inputs),
+        "data_digest": data[:8],
+        "inputs": hashlib.sha256(repr((data, inputs)).encode()).hexdigest()[:32],
     }
 
 
@@ -69,10 +71,10 @@ def code_tags() -> dict[str, str]:
     return tags
 
 
-def digest(frame: pd.DataFrame, *others: object) -> str:
-    """Return a fingerprint of all values of a DataFrame, its index and columns, and of the other objects."""
+def digest(frame: pd.DataFrame) -> str:
+    """Return a fingerprint of all values of a DataFrame, its index and its columns."""
     values = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    values.update(repr((list(frame.columns), others)).encode())
+    values.update(repr(list(frame.columns)).encode())
     return values.hexdigest()[:32]
 
 
@@ -122,7 +124,7 @@ class _FrameDataset(PandasDataset):
 
 def log_frame(frame: pd.DataFrame, source: str, name: str, context: str, target: str, digest: str) -> None:
     """Log a DataFrame as an input of the active run: its source, columns, number of rows and digest, not its values."""
-    data = _FrameDataset(frame, resolve_dataset_source(source), targets=target, name=name, digest=digest[:8])
+    data = _FrameDataset(frame, resolve_dataset_source(source), targets=target, name=name, digest=digest)
     mlflow.log_input(data, context=context)
 
 

@@ -26,7 +26,7 @@ from include.tracking import logged_models, runs
 
 MODEL = "model"
 OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
-REFERENCE = "reference/features.parquet"  # a sample of the features, to compare later ones with
+REFERENCE = "reference/features.parquet"  # a sample of features and target, to compare later ones with
 REFERENCE_ROWS = 10_000
 
 
@@ -87,11 +87,12 @@ def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.S
         mlflow.log_metric("alpha", float(alpha))
 
 
-def log_model(model: RegressorMixin, features: pd.DataFrame, schema: Schema, seed: int) -> str:
-    """Log the fitted model, its coefficients if it has some, and a sample of its features. Return the model's id."""
+def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, seed: int) -> str:
+    """Log the fitted model, its coefficients if it has some, and a sample of its data. Return the model's id."""
+    features = feature_df.drop(columns=schema.target)
     model_id = logged_models.log_model(model, MODEL, features.head())
     weights = coefficients(model, features.columns)
-    sample = features.sample(min(len(features), REFERENCE_ROWS), random_state=seed)
+    sample = feature_df.sample(min(len(feature_df), REFERENCE_ROWS), random_state=seed)
     with runs.artifacts() as folder:
         (folder / REFERENCE).parent.mkdir()
         sample.to_parquet(folder / REFERENCE)
@@ -111,7 +112,7 @@ def log_evaluation(evaluation: Evaluation, baseline: Evaluation, model_id: str, 
         plots.out_of_fold(evaluation, schema).savefig(folder / OUT_OF_FOLD_PLOT)
 
 
-def reference_features(run_id: str) -> pd.DataFrame:
-    """Return the sample of the features that the model of this run was trained on."""
+def reference(run_id: str) -> pd.DataFrame:
+    """Return the sample of the features and the target that the model of this run was trained on."""
     with TemporaryDirectory() as folder:
         return pd.read_parquet(Path(MlflowClient().download_artifacts(run_id, REFERENCE, folder)))

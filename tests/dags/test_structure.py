@@ -50,14 +50,20 @@ EDGES: dict[str, dict[str, set[str]]] = {
         "choose_champion": set(),
     },
     "predict": {
+        "fetch_rows": {"fetch_feature_df_no_target", "fetch_target"},
         "fetch_feature_df_no_target": {"run_prediction", "compare_with_training"},
         "fetch_target": {"list_to_dataframe"},
-        "fetch_model_run_id": {"add_line_to_file", "plot_predictions", "compare_with_training"},
+        "fetch_model_run_id": {
+            "fetch_feature_df_no_target",
+            "add_line_to_file",
+            "plot_predictions",
+            "compare_with_training",
+        },
         "add_line_to_file": {"run_prediction"},
         "run_prediction": {"list_to_dataframe"},
         "list_to_dataframe": {"plot_predictions", "compare_with_training", "save_predictions"},
+        "compare_with_training": {"plot_predictions"},
         "plot_predictions": set(),
-        "compare_with_training": set(),
         "save_predictions": set(),
     },
 }
@@ -125,7 +131,7 @@ def test_what_a_person_can_choose():
     assert parameters == {
         "feature_eng": {"data_file", "hyper_parameters"},
         "train": {"hyper_parameters"},
-        "predict": set(),
+        "predict": {"data_file", "model"},
     }
 
 

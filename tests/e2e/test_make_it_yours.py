@@ -37,7 +37,7 @@ EDITS = {
     "INTENDED_USE": "Shows that the project takes other data.",
     "LIMITS": "442 patients, measured in the 1980s.",
     "DATA_BUCKET": "clinic",
-    "ARTIFACT_BUCKET": "clinicmodels",
+    "ARTIFACTS_URL": "s3://clinicmodels",
     "FEATURES_FILE": "diabetes_features.csv",
     "PREDICTIONS_FILE": "diabetes_predictions.csv",
     "FEATURES_DATASET": "s3://clinic/diabetes_features.csv",

@@ -90,7 +90,7 @@ def test_hyperparameters_that_do_not_go_with_the_rows(fails, monkeypatch):
 def test_a_class_that_is_no_regressor(fails, monkeypatch):
     monkeypatch.setattr(config, "MODEL_CLASS", "sklearn.preprocessing.StandardScaler")
 
-    assert "is no scikit-learn regressor" in fails(hyper_parameters={})
+    assert "is not a scikit-learn regressor" in fails(hyper_parameters={})
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ ORDER = {
         "save_data_to_s3",
     ],
     "train": [
+        "fetch_rows",
         "fetch_feature_df",
         "fetch_experiment_id",
         "fetch_hyper_parameters",
@@ -29,14 +30,15 @@ ORDER = {
         "choose_champion",
     ],
     "predict": [
+        "fetch_rows",
+        "fetch_model_run_id",
         "fetch_feature_df_no_target",
         "fetch_target",
-        "fetch_model_run_id",
         "add_line_to_file",
         "run_prediction",
         "list_to_dataframe",
-        "plot_predictions",
         "compare_with_training",
+        "plot_predictions",
         "save_predictions",
     ],
 }

@@ -40,6 +40,7 @@ GOOD = {
     "SEED": 0,
     "TOLERANCE": 0.02,
     "MAX_ERROR_RISE": 0.25,
+    "FAIL_ON_DRIFT": False,
     "TASK_MINUTES": 15,
     "HYPER_PARAMETERS": {"alphas": [0.1, 1]},
     "HYPER_PARAMETER_RULES": RULES,

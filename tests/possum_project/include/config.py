@@ -58,6 +58,8 @@ SEED = 1995
 TOLERANCE = 0.02
 MAX_ERROR_RISE = 0.25  # of the champion's error: a new model that is worse by no more than this takes its place
 
+FAIL_ON_DRIFT = False  # True: predicting fails where a feature has drifted; else it only warns
+
 # --- Names in MLflow ---
 
 EXPERIMENT = "Possum_tails"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from include.local_stack.pipeline import Progress
-
 main = pytest.importorskip("include.local_stack.__main__", reason="needs the stack without Docker")
+pipeline = pytest.importorskip("include.local_stack.pipeline", reason="needs the stack without Docker")
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -29,7 +28,7 @@ for command in (__main__.status, __main__.stop, __main__.clean):
 
 
 def test_a_line_of_progress_shows_the_dags_that_have_started():
-    feature_eng = Progress("feature_eng", "success", 9, 9)
-    train = Progress("train", "running", 3, 9, ("a", "b"))
+    feature_eng = pipeline.Progress("feature_eng", "success", 9, 9)
+    train = pipeline.Progress("train", "running", 3, 9, ("a", "b"))
 
-    assert main.as_line([feature_eng, train, Progress("predict")]) == "feature_eng 9/9  train 3/9 a+b"
+    assert main.as_line([feature_eng, train, pipeline.Progress("predict")]) == "feature_eng 9/9  train 3/9 a+b"

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.local_stack.pipeline import Pipeline, PipelineError, in_words, is_current
+pipeline = pytest.importorskip("include.local_stack.pipeline", reason="needs the stack without Docker")
+Pipeline, PipelineError = pipeline.Pipeline, pipeline.PipelineError
+in_words, is_current = pipeline.in_words, pipeline.is_current
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 LOGIN_PAGE = '<form><input name="csrf_token" type="hidden" value="token"><input name="password"></form>'

@@ -8,7 +8,7 @@ import possums
 import pytest
 
 from include.errors import DataError
-from include.modeling.features import complete_rows, engineer, make_transformer, scaling
+from include.modeling.features import complete_rows, engineer, make_transformer, scaling, transform
 from include.modeling.rows import DataFile, read_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
@@ -183,3 +183,16 @@ def test_a_target_may_be_called_self():
     features, _ = engineer(pd.DataFrame({"width": [1.0, 2.0], "self": [3.0, 4.0]}), itself)
 
     assert features["self"].tolist() == [3.0, 4.0]
+
+
+def test_transform_warns_once_for_each_unknown_label(caplog):
+    trained = pd.DataFrame({"colour": ["red", "blue", "red"], "width": [1.0, 2.0, 6.0], "y": [1.0, 2.0, 3.0]})
+    _, transformer = engineer(trained, COLOURS)
+    new = pd.DataFrame({"colour": ["green", "red", "green"], "width": [1.0, 2.0, 3.0]})
+
+    with caplog.at_level(logging.WARNING):
+        features = transform(transformer, new, COLOURS)
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["Column colour: the model has not seen the label 'green' (2 rows)"]
+    pd.testing.assert_series_equal(features["colour_red"] > 0, pd.Series([False, True, False]), check_names=False)

@@ -233,3 +233,32 @@ assert dict(matplotlib.rcParams) == before
     subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_new_predictions_are_drawn_against_the_true_values_if_these_are_known():
+    figure = plots.new_predictions(table(5), "a model", SCHEMA, pd.Series([30.0, 40.0]))
+
+    draw(figure)
+    axes = figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("true tail length (cm)", "predicted tail length (cm)")
+    assert "RMSE" in axes.get_title(loc="left")
+
+
+@pytest.mark.filterwarnings("error")
+def test_new_predictions_without_true_values_are_drawn_next_to_the_training_target():
+    figure = plots.new_predictions(table(5)[["predicted"]], "a model", SCHEMA, pd.Series([30.0, 40.0]))
+
+    draw(figure)
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training data", "predictions"]
+    assert "5 animals, true values unknown" in axes.get_title(loc="left")
+
+
+def test_the_drift_plot_shows_the_features_that_moved_most():
+    drift = pd.DataFrame({"statistic": [0.1, 0.9], "p_value": [0.5, 0.0], "drifted": [False, True]}, index=["a", "b"])
+
+    axes = plots.drift(drift).axes[0]
+
+    assert [bar.get_width() for bar in axes.patches] == [0.1, 0.9]
+    assert axes.get_title(loc="left") == "Drift: 1 features have moved (orange)"

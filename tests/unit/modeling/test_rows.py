@@ -12,7 +12,7 @@ from possums import TEXT as POSSUMS
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
-from include.modeling.rows import DataFile, check_columns, read_rows
+from include.modeling.rows import DataFile, check_columns, read_rows, read_training_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
 
@@ -25,7 +25,7 @@ def schema(row_number: str | None = None, **columns: Column) -> Schema:
 def read():
     def read(content: str | bytes, schema: Schema = possums.SCHEMA) -> pd.DataFrame:
         file = DataFile("mine.csv", content if isinstance(content, bytes) else content.encode())
-        return read_rows(file, schema, min_complete=10)
+        return read_training_rows(file, schema, min_complete=10)
 
     return read
 

@@ -1,0 +1,181 @@
+"""Predictions for new rows: the form of `predict` with a data file."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import possums
+import pytest
+
+from include import config
+
+MODEL = "Reg_RidgeCV_possums"
+TEN = pd.read_csv(possums.CSV).sample(10, random_state=4)  # 10 animals in an order of their own, no gaps
+
+
+@pytest.fixture
+def include(tmp_path, monkeypatch):
+    """The folder that the data files of a test are in."""
+    monkeypatch.setattr(config, "INCLUDE", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def predict(run_dag, read_csv, passes, tmp_path_factory):
+    """Run `predict` for a file with these rows; return the run and the predictions."""
+
+    def predict(rows: pd.DataFrame, model: str = "champion"):
+        folder = tmp_path_factory.mktemp("include")
+        rows.to_csv(folder / "new animals.csv", index=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config, "INCLUDE", folder)
+            run = run_dag("predict", run_conf={"data_file": "new animals.csv", "model": model})
+        return run, read_csv("predictions/new animals.csv")
+
+    return predict
+
+
+@pytest.fixture(scope="module")
+def predicted(predict, plots, s3):
+    """The run and the predictions for ten animals, and whether it left alone what belongs to the run without a file."""
+
+    def without_a_file() -> tuple[bytes, int]:
+        table = s3.get_object(Bucket="data", Key="possum_tail_length.csv")["Body"].read()
+        return table, (plots / "possum_tails.png").stat().st_mtime_ns
+
+    before = without_a_file()
+    return *predict(TEN), before == without_a_file()
+
+
+@pytest.fixture
+def fails(include, run_dag, passes, snapshot, caplog):
+    """Run `predict` for a file with this text, make sure that it fails without a trace, and return the log."""
+
+    def fails(text: str, **conf: str) -> str:
+        (include / "bad.csv").write_text(text)
+        before = snapshot()
+        with caplog.at_level(logging.ERROR):
+            run_dag("predict", state="failed", run_conf={"data_file": "bad.csv", **conf})
+        assert snapshot() == before
+        return caplog.text
+
+    return fails
+
+
+@pytest.fixture
+def tracked(client):
+    """The MLflow run that a run of `predict` has left."""
+
+    def tracked(run):
+        experiment = client.get_experiment_by_name("Possum_tails")
+        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
+        return found
+
+    return tracked
+
+
+def test_rows_of_the_training_get_the_predictions_of_the_pipeline(predicted, read_csv):
+    pipeline = read_csv("possum_tail_length.csv").set_index("case")
+
+    _, predictions, _ = predicted
+
+    assert list(predictions.columns) == ["case", "true", "predicted"]
+    assert predictions["case"].tolist() == TEN["case"].tolist()  # one line per row, in the order of the file
+    assert predictions["true"].tolist() == TEN["taill"].tolist()
+    np.testing.assert_allclose(predictions["predicted"], pipeline.loc[TEN["case"], "predicted"])
+
+
+def test_the_run_without_a_file_and_its_plot_are_left_alone(predicted):
+    _, _, left_alone = predicted
+
+    assert left_alone
+
+
+def test_the_run_in_mlflow_has_file_version_errors_drift_and_plots(predicted, tracked, client, as_outsider):
+    run, predictions, _ = predicted
+
+    found = tracked(run)
+    assert found.info.run_name == "Predictions"
+    assert found.data.tags["data_file"] == "new animals.csv"
+    assert (found.data.tags["model_name"], found.data.tags["model_version"]) == (MODEL, "2")
+    assert found.data.tags["model_aliases"] == "champion"
+    rmse = ((predictions["true"] - predictions["predicted"]) ** 2).mean() ** 0.5
+    assert found.data.metrics["rmse"] == pytest.approx(rmse)
+    assert found.data.metrics["drifted_features"] == 0
+    files = {file.path for folder in (None, "plots") for file in client.list_artifacts(found.info.run_id, folder)}
+    assert {"drift.csv", "drift.png", "plots/predictions.png"} <= files
+
+
+def test_rows_without_the_target_are_predicted_without_errors(predict, tracked):
+    run, predictions = predict(TEN.drop(columns="taill"))
+
+    assert list(predictions.columns) == ["case", "predicted"]
+    assert predictions["predicted"].between(30, 45).all()
+    assert "rmse" not in tracked(run).data.metrics
+
+
+def test_a_row_with_a_gap_keeps_its_line_without_a_prediction(predict):
+    gaps = TEN.assign(age=TEN["age"].where(TEN["case"] != TEN["case"].iloc[3]))
+
+    _, predictions = predict(gaps)
+
+    assert predictions["case"].tolist() == TEN["case"].tolist()
+    assert predictions["predicted"].isna().tolist() == [row == 3 for row in range(10)]
+    assert predictions["true"].notna().all()
+
+
+def test_a_label_that_the_model_has_not_seen_is_one_warning_and_no_known_label(predict, caplog):
+    with caplog.at_level(logging.WARNING):
+        _, predictions = predict(TEN.assign(site=[8, 8, *TEN["site"].iloc[2:]]))
+
+    warnings = [record.getMessage() for record in caplog.records if "has not seen" in record.getMessage()]
+    assert warnings == ["Column site: the model has not seen the label 8 (2 rows)"]
+    assert predictions["predicted"].notna().all()
+
+
+def test_lengths_in_another_unit_have_drifted(predict, tracked, caplog):
+    inches = TEN.assign(totlngth=TEN["totlngth"] / 2.54)
+
+    with caplog.at_level(logging.WARNING):
+        run, _ = predict(inches)
+
+    assert "Features that have drifted from the training data: totlngth" in caplog.text
+    assert tracked(run).data.metrics["drifted_features"] == 1
+
+
+def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, passes, monkeypatch, caplog):
+    monkeypatch.setattr(config, "FAIL_ON_DRIFT", True)
+    TEN.assign(totlngth=TEN["totlngth"] / 2.54).to_csv(include / "inches.csv", index=False)
+
+    with caplog.at_level(logging.ERROR):
+        run_dag("predict", state="failed", run_conf={"data_file": "inches.csv"})
+
+    assert "Features have drifted from the training data: totlngth. Check their units" in caplog.text
+
+
+@pytest.mark.parametrize(("model", "version"), [("1", "1"), ("staging", "2")])
+def test_the_form_chooses_the_version(model, version, predict, tracked):
+    run, _ = predict(TEN, model)
+
+    assert tracked(run).data.tags["model_version"] == version
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "bad.csv is empty"),
+        (possums.TEXT.replace("case,", "number,"), "there is no column 'case'"),
+        (possums.cell("sex", "x"), "line 5, column sex: 'x' is none of f, m"),
+    ],
+    ids=["an empty file", "no row numbers", "a label that is not listed"],
+)
+def test_bad_rows_are_one_clear_error_and_leave_no_trace(text, words, fails):
+    assert words in fails(text)
+
+
+def test_a_version_that_does_not_exist_is_an_error_that_names_those_that_do(fails):
+    log = fails(possums.TEXT, model="best")
+
+    assert "has no version 'best'. There are: champion, Archived, Staging, 2, 1." in log
