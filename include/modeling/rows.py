@@ -30,13 +30,14 @@ class DataFile:
     content: bytes
 
 
-def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1) -> pd.DataFrame:
+def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1, keep_gaps: bool = False) -> pd.DataFrame:
     """Read the rows to train on.
 
     Args:
         file: The file.
         schema: The columns to read. Others in the file are left out.
         min_complete: How many rows without gaps there have to be.
+        keep_gaps: Whether the model takes gaps: then a row counts that has the target.
 
     Returns:
         What `check_columns` returns.
@@ -47,7 +48,7 @@ def read_rows(file: DataFile, schema: Schema, *, min_complete: int = 1) -> pd.Da
     errors = FileErrors(file.address)
     table = read_table(file.content, schema, errors)
     rows = check_columns(table, schema, errors)
-    check_training_rows(rows, schema, min_complete, errors)
+    check_training_rows(rows, schema, min_complete, errors, keep_gaps=keep_gaps)
     log.info("Read %s: %d rows, columns %s", file.address, len(rows), ", ".join(rows))
     return rows
 
@@ -82,13 +83,19 @@ def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd
     return rows
 
 
-def check_training_rows(rows: pd.DataFrame, schema: Schema, min_complete: int, errors: FileErrors) -> None:
-    """Raise DataError if the rows without gaps are fewer than `min_complete`, or if their targets are all the same."""
-    complete = rows.dropna()
+def check_training_rows(
+    rows: pd.DataFrame, schema: Schema, min_complete: int, errors: FileErrors, *, keep_gaps: bool = False
+) -> None:
+    """Raise DataError if the usable rows are fewer than `min_complete`, or if their targets are all the same.
+
+    Those are the rows without gaps; with `keep_gaps`, the rows that have the target.
+    """
+    complete = rows.dropna(subset=[schema.target]) if keep_gaps else rows.dropna()
     targets = complete[schema.target].unique()
+    without = f"with a value in {schema.target}" if keep_gaps else "without gaps"
     if len(complete) < min_complete:
         errors.add(
-            f"{len(complete)} rows without gaps, but at least {min_complete} are needed. Add rows, or fill the gaps."
+            f"{len(complete)} rows {without}, but at least {min_complete} are needed. Add rows, or fill the gaps."
         )
     elif len(targets) == 1:
         errors.add(

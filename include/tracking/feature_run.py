@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 from include.modeling.features import scaling
 from include.schema import Schema
 from include.tracking import runs
-from include.tracking.logged_models import log_model
+from include.tracking.logged_models import TRANSFORMER, log_model
 
-NAME, TRANSFORMER = "Scaler", "transformer"
+NAME = "Scaler"
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
 
 
 def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, digest: str) -> None:
-    """Log the complete rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
-    runs.log_frame(rows, f"include/{data_file}", "complete rows", "feature engineering", schema.target, digest)
+    """Log the usable rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
+    runs.log_frame(rows, f"include/{data_file}", "usable rows", "feature engineering", schema.target, digest)
     mlflow.log_params(
         {
             "data_file": data_file,

@@ -233,3 +233,15 @@ assert dict(matplotlib.rcParams) == before
     subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True
     )
+
+
+def test_importances_are_bars_with_the_most_important_on_top():
+    table = pd.DataFrame({"importance": [2.0, 0.5, -0.1], "std": [0.2, 0.1, 0.1]}, index=["a", "$b$", "c"])
+
+    figure = plots.importances(table, SCHEMA)
+
+    draw(figure)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 2.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "$b$", "a"]
+    assert "cm" in axes.get_xlabel()
