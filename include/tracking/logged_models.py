@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline
 
 import include
 from include.errors import DataError
+from include.modeling.models import threads_for
 from include.tracking.client import MLflowClientHook
 from include.tracking.requirements import pinned_requirements
 
@@ -31,7 +32,8 @@ def log_model(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
     """
     predicts = hasattr(model, "predict")
     last_step = model[-1] if isinstance(model, Pipeline) else model
-    result = model.predict(example) if predicts else model.transform(example)
+    with threads_for(len(example)):
+        result = model.predict(example) if predicts else model.transform(example)
     # MLflow warns of pickles, which the documentation does, and of a transformer that has no predict.
     logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
     with pickled_by_value():

@@ -70,10 +70,13 @@ def code_tags() -> dict[str, str]:
 
 
 def digest(frame: pd.DataFrame, *others: object) -> str:
-    """Return a fingerprint of all values of a DataFrame, its index and columns, and of the other objects."""
-    values = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    values.update(repr((list(frame.columns), others)).encode())
-    return values.hexdigest()[:32]
+    """Return a fingerprint of all values of a DataFrame, its index and columns, and of the other objects.
+
+    Its first half is that of the DataFrame alone.
+    """
+    data = hashlib.sha256(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    data.update(repr(list(frame.columns)).encode())
+    return data.hexdigest()[:16] + hashlib.sha256(repr(others).encode()).hexdigest()[:16]
 
 
 def find_finished(experiment_id: str, lineage: dict[str, str]) -> str | None:
