@@ -4,13 +4,16 @@ LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop status clean test test-fast test-image test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev
+.PHONY: help run serve stop status clean test test-fast test-image test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## install, start the stack, run the three DAGs, show what came out
 	@$(STACK) run
+
+serve: install ## answer HTTP requests with the champion, on SERVE_PORT (5002), until Ctrl-C
+	@$(STACK) serve
 
 stop: ## stop the stack and every process it started
 	@if [ -x .venv/bin/python ]; then $(STACK) stop; fi

@@ -7,7 +7,7 @@ Runs when someone triggers it. The DAGs `train` and `predict` follow by themselv
 include/{DATA_FILE}
  |
  |  extract_data     reads and checks the rows
- |  build_features   leaves out rows with gaps, one-hot encodes labels, scales everything
+ |  build_features   leaves out rows that the model can't take, one-hot encodes labels, scales everything
  |
  +-> MLflow          the fitted transformer, in a run named Scaler of the experiment {EXPERIMENT}
  +-> S3              the features with the target, s3://{DATA_BUCKET}/{FEATURES_FILE}
@@ -91,7 +91,8 @@ def extract_data() -> pd.DataFrame:
     from include.modeling.rows import read_training_rows
 
     data_file = sources.read(get_current_context()["params"]["data_file"], config.INCLUDE)
-    return read_training_rows(data_file, config.SCHEMA, min_complete=2 * config.FOLDS)
+    keep_gaps = config.ROWS_WITH_GAPS == "keep"
+    return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS, keep_gaps=keep_gaps)
 
 
 @aql.dataframe
@@ -101,18 +102,19 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     from include.tracking import feature_run, runs
 
     context = get_current_context()
-    complete = features.complete_rows(rows)
-    engineered, transformer = features.engineer(complete, config.SCHEMA)
+    keep_gaps = config.ROWS_WITH_GAPS == "keep"
+    usable = features.usable_rows(rows, config.SCHEMA, keep_gaps=keep_gaps)
+    engineered, transformer = features.engineer(usable, config.SCHEMA, keep_gaps=keep_gaps)
     inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
     models.try_out(config.MODEL_CLASS, context["params"]["hyper_parameters"], inputs, target, config.SEED)
-    lineage = runs.lineage(context["run_id"], complete)
+    lineage = runs.lineage(context["run_id"], usable)
     if not runs.find_finished(experiment_id, lineage):
-        left_out = len(rows) - len(complete)
+        left_out = len(rows) - len(usable)
         with feature_run.start(experiment_id, lineage):
             feature_run.log_rows(
-                complete, context["params"]["data_file"], left_out, config.SCHEMA, lineage["data_digest"]
+                usable, context["params"]["data_file"], left_out, config.SCHEMA, lineage["data_digest"]
             )
-            feature_run.log_transformer(transformer, complete[config.SCHEMA.inputs].head())
+            feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
 
 

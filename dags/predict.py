@@ -85,10 +85,10 @@ def fetch_feature_df_no_target(model_run_id: str, target_column: str) -> pd.Data
     if rows is None:
         feature_df = upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe()
         return feature_df.drop(columns=target_column)
-    complete = features.complete_rows(rows[config.SCHEMA.inputs])
-    if complete.empty:
-        raise DataError(f"None of the {len(rows)} rows is complete, so there is nothing to predict. Fill the gaps.")
-    return features.transform(feature_run.load_transformer(model_run_id), complete, config.SCHEMA)
+    usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
+    if usable.empty:
+        raise DataError(f"None of the {len(rows)} rows is without gaps, so there is nothing to predict. Fill the gaps.")
+    return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
 
 
 @aql.dataframe

@@ -88,21 +88,25 @@ def train_model(
     run_name: str,
 ) -> dict[str, Any]:
     from include.modeling import evaluation, models
+    from include.modeling.features import usable_rows
     from include.tracking import registry, runs, training_run
 
+    keep_gaps = config.ROWS_WITH_GAPS == "keep"
     source = upstream.feature_eng_run()
     model = models.make_model(model_class, hyper_parameters)
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
         features, target = feature_df.drop(columns=target_column), feature_df[target_column]
-        evaluated = cross_validate(model, rows)
+        usable = usable_rows(rows, config.SCHEMA, keep_gaps=keep_gaps)
+        evaluated = cross_validate(model, usable, with_importances=True)
         baseline = evaluation.baseline(features, target, evaluated.plan)
-        tags = lineage | training_run.source_tags(source, model_class, model, features.columns)
+        tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, features.columns)
         with training_run.start(experiment_id, run_name, tags, evaluated.plan, config.SCHEMA) as run_id:
             training_run.log_source(feature_df, source, target_column, lineage["data_digest"])
             training_run.fit_with_autolog(model, features, target)
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
+            training_run.log_serving_model(model, source, usable, config.SCHEMA, keep_gaps=keep_gaps)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
     candidate = registry.candidate(
         run_id,
@@ -115,14 +119,15 @@ def train_model(
     return asdict(candidate)
 
 
-def cross_validate(model: RegressorMixin, rows: pd.DataFrame) -> Evaluation:
+def cross_validate(model: RegressorMixin, rows: pd.DataFrame, *, with_importances: bool = False) -> Evaluation:
     """Evaluate a model on raw rows, so that each fold's transformer learns from the fold's training rows alone."""
     from include.modeling import evaluation, features, models
 
-    complete = features.complete_rows(rows)
-    plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    pipeline = models.on_raw_rows(features.make_transformer(config.SCHEMA), model)
-    return evaluation.cross_validate(pipeline, complete[config.SCHEMA.inputs], complete[config.TARGET], plan)
+    plan = evaluation.Plan.of(len(rows), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    transformer = features.make_transformer(config.SCHEMA, rows if config.ROWS_WITH_GAPS == "keep" else None)
+    pipeline = models.on_raw_rows(transformer, model)
+    inputs, target = rows[config.SCHEMA.inputs], rows[config.TARGET]
+    return evaluation.cross_validate(pipeline, inputs, target, plan, with_importances=with_importances)
 
 
 @task.branch
@@ -155,6 +160,7 @@ def register_model(model: Any) -> Any:
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         run_id=model["run_id"],
         source=model["source"],
+        model_id=model["model_id"],
         tags=model["tags"],
         description=model["description"],
     )
@@ -174,10 +180,13 @@ def register_model(model: Any) -> Any:
 @aql.dataframe(outlets=[MODEL])
 @mlflow_task
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
+    from include.modeling.features import usable_rows
     from include.tracking import champion
 
+    usable = usable_rows(rows, config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
+
     def cv_rmse(model: RegressorMixin) -> float:
-        return cross_validate(model, rows).metrics("cv")["cv_rmse"]
+        return cross_validate(model, usable).metrics("cv")["cv_rmse"]
 
     decision = champion.promote(
         model_run_id,

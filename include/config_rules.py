@@ -35,6 +35,7 @@ RULES: dict[str, dict[str, Any]] = {
         "description": "the name of a bucket, without a prefix",
     },
     **dict.fromkeys(("ARTIFACTS_URL", "XCOM_URL"), S3_URL),
+    "ROWS_WITH_GAPS": {"enum": ["drop", "keep"], "description": '"drop" or "keep"'},
     "FOLDS": {"type": "integer", "minimum": 2, "description": "an integer from 2 on"},
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
     "SEED": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "an integer from 0 to 2**32 - 1"},

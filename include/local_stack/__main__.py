@@ -1,4 +1,4 @@
-"""The commands behind `make run`, `make stop`, `make status` and `make clean`."""
+"""The commands behind `make run`, `make stop`, `make status`, `make serve` and `make clean`."""
 
 from __future__ import annotations
 
@@ -88,6 +88,14 @@ def show(lines: dict[str, str]) -> None:
         console.print(f"  [bold]{title:<9}[/] {escape(text)}")
 
 
+def serve(stack: Stack) -> None:
+    """Serve the champion until Ctrl-C."""
+    from include import config
+    from include.local_stack import serve  # imports pandas
+
+    serve.serve(stack, config.REGISTERED_MODEL, lambda line: console.print(escape(line)))
+
+
 def stop(stack: Stack) -> None:
     console.print("stopping the services")
     stack.stop()
@@ -117,7 +125,7 @@ def main(command: str, *arguments: str) -> int:
     variables = ROOT / ".env"
     stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
     commands: dict[str, Callable[..., None]] = {
-        "run": run, "status": status, "prune": prune, "stop": stop, "clean": clean,
+        "run": run, "status": status, "serve": serve, "prune": prune, "stop": stop, "clean": clean,
     }  # fmt: skip
     try:
         commands[command](stack, *arguments)

@@ -23,7 +23,7 @@ def run(data_file: Path, folder: Path) -> None:
     """Do everything that the three DAGs do with the rows of a CSV file, and write what comes out to `folder`."""
     schema, target = config.SCHEMA, config.TARGET
     file = DataFile(str(data_file), data_file.read_bytes())
-    rows = read_training_rows(file, schema, min_complete=2 * config.FOLDS)
+    rows = read_training_rows(file, schema, min_usable=2 * config.FOLDS)
     complete = features.complete_rows(rows)
     feature_df, transformer = features.engineer(complete, schema)
     write(feature_df, folder / "features.csv")

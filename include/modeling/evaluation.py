@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin, clone
 from sklearn.dummy import DummyRegressor
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import Pipeline
@@ -18,6 +19,7 @@ from include.errors import ConfigurationError, DataError
 from include.modeling.models import threads_for
 
 ROWS_FITTED = 100_000  # the most that a cross-validation may cost, counted over its repeats
+IMPORTANCE_ROWS = 1_000  # that a fold predicts to measure the importance of a column
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,15 @@ class Evaluation:
         predictions: A row per evaluated row, with its index: `true` and `predicted`, by the model of the first repeat
             that has not seen the row. (The mean over the repeats would be the prediction of many models, which is
             optimistic for a single one.)
+        importances: By how much the RMSE rises, in the target's unit, when the values of a column are shuffled: its
+            mean over the folds of the first repeat, `importance`, and its standard deviation, `std`. Index `column`,
+            the most important first. None if `cross_validate` was not asked for them.
     """
 
     plan: Plan
     folds: pd.DataFrame
     predictions: pd.DataFrame
+    importances: pd.DataFrame | None = None
 
     def metrics(self, prefix: str) -> dict[str, float]:
         """Return `<prefix>_rmse`, `_mae`, `_r2`: means over the folds; with `_std`, their standard deviations."""
@@ -80,7 +86,12 @@ def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
 
 
 def cross_validate(
-    estimator: RegressorMixin | Pipeline, rows: pd.DataFrame, target: pd.Series, plan: Plan
+    estimator: RegressorMixin | Pipeline,
+    rows: pd.DataFrame,
+    target: pd.Series,
+    plan: Plan,
+    *,
+    with_importances: bool = False,
 ) -> Evaluation:
     """Evaluate an unfitted estimator by repeated k-fold cross-validation.
 
@@ -91,9 +102,10 @@ def cross_validate(
 
     Args:
         estimator: A scikit-learn regressor, or a Pipeline that ends with one.
-        rows: What it predicts from, without gaps and without the target; unique index.
+        rows: What it predicts from, without the target, and without gaps unless it takes them; unique index.
         target: The true values, with the same index.
         plan: Folds, repeats and seed, and how many rows to sample.
+        with_importances: Whether to measure the permutation importance of each column.
 
     Raises:
         ConfigurationError: These rows can't train the model, or it predicts something that is not a number.
@@ -102,7 +114,7 @@ def cross_validate(
         rows = rows.sample(plan.rows, random_state=plan.seed)
         target = target.loc[rows.index]
     true = target.to_numpy()
-    scores, out_of_fold = [], np.full(len(true), np.nan)
+    scores, importances, out_of_fold = [], [], np.full(len(true), np.nan)
     splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=plan.seed)
     with threads_for(len(rows)), warnings.catch_warnings():
         # A rare label is unknown in the fold that holds its rows out: nothing to be done, and said in every fold.
@@ -120,8 +132,41 @@ def cross_validate(
                 ) from error
             if len(scores) <= plan.folds:
                 out_of_fold[test] = predicted
+                if with_importances:
+                    importances.append(permutation_importances(fitted, rows.iloc[test], true[test], plan.seed))
     predictions = pd.DataFrame({"true": true, "predicted": out_of_fold}, index=rows.index)
-    return Evaluation(plan, pd.DataFrame(scores), predictions)
+    return Evaluation(plan, pd.DataFrame(scores), predictions, _summary(importances) if importances else None)
+
+
+def permutation_importances(
+    fitted: RegressorMixin | Pipeline, rows: pd.DataFrame, true: ArrayLike, seed: int
+) -> pd.Series:
+    """Return by how much a model's RMSE on rows that it has not seen rises when a column is shuffled, for each column.
+
+    About `IMPORTANCE_ROWS` rows are predicted per column: of many rows a sample; few rows are repeated as often as
+    that, since to shuffle them together costs one prediction, and to shuffle them again and again costs many.
+    """
+    random = np.random.default_rng(seed)
+    if len(rows) > IMPORTANCE_ROWS:
+        chosen = random.choice(len(rows), IMPORTANCE_ROWS, replace=False)
+    else:
+        chosen = np.tile(np.arange(len(rows)), IMPORTANCE_ROWS // len(rows))
+    with threads_for(len(chosen)):
+        found = permutation_importance(
+            fitted,
+            rows.iloc[chosen].reset_index(drop=True),
+            np.asarray(true)[chosen],
+            scoring="neg_root_mean_squared_error",
+            n_repeats=1,
+            random_state=seed,
+        )
+    return pd.Series(found.importances_mean, index=rows.columns)
+
+
+def _summary(importances: list[pd.Series]) -> pd.DataFrame:
+    folds = pd.DataFrame(importances)
+    table = pd.DataFrame({"importance": folds.mean(), "std": folds.std()}).rename_axis("column")
+    return table.sort_values("importance", ascending=False)
 
 
 def baseline(rows: pd.DataFrame, target: pd.Series, plan: Plan) -> Evaluation:

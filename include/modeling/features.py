@@ -1,4 +1,4 @@
-"""Turns rows into features: complete rows only, labels one-hot encoded, everything scaled."""
+"""Turns rows into features: labels one-hot encoded, everything scaled. Says which rows a model is given."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 
 import pandas as pd
+from pandas.api.types import is_float_dtype
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -18,11 +19,24 @@ from include.schema import WHOLE_NUMBER, Categorical, Schema
 log = logging.getLogger(__name__)
 
 
-def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the rows with a gap: the one rule for training and for predicting.
+def usable_rows(rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool) -> pd.DataFrame:
+    """Return the rows that a model can take: the one rule for training, for new rows and for serving.
 
-    Filling the gaps would let each row's features depend on other rows.
+    Args:
+        rows: What `rows.read_rows` returns, with or without the target.
+        schema: What the rows look like.
+        keep_gaps: Whether the model takes gaps. Then only rows whose target is missing are left out, and labels that
+            are whole numbers are float64, with or without gaps. Otherwise see `complete_rows`.
     """
+    if not keep_gaps:
+        return complete_rows(rows)
+    known = rows.dropna(subset=[schema.target]) if schema.target in rows else rows
+    log.info("%d of %d rows have no %s and are left out", len(rows) - len(known), len(rows), schema.target)
+    return known.astype(dict.fromkeys(known.select_dtypes("Int64").columns, "float64"))
+
+
+def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows with a gap. Filling the gaps would let each row's features depend on other rows."""
     complete = rows.dropna()
     gaps = ", ".join(f"{name} {count}" for name, count in rows.isna().sum().items() if count)
     where = f" ({gaps})" if gaps else ""
@@ -31,19 +45,28 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return complete.astype(dict.fromkeys(integers, "int64"))
 
 
-def make_transformer(schema: Schema) -> Pipeline:
+def make_transformer(schema: Schema, rows_with_gaps: pd.DataFrame | None = None) -> Pipeline:
     """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
     A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
     the others for each label seen when fitted. An unknown label counts as none of the known ones, with a warning.
+
+    Args:
+        schema: What the rows look like.
+        rows_with_gaps: The rows that it will be fitted to, if they may have gaps. A missing number stays missing, and a
+            missing label counts as none of the known ones, which are then those of these rows.
     """
-    listed = [name for name in schema.categorical if _listed_labels(schema, name)]
-    not_listed = [name for name in schema.categorical if name not in listed]
-    categories = [_listed_labels(schema, name) for name in listed]
+    known = {name: listed_labels(schema, name) for name in schema.categorical}
+    if rows_with_gaps is not None:  # an encoder that looks for labels itself would take a gap for one
+        known = {name: labels or _labels_in(rows_with_gaps[name]) for name, labels in known.items()}
+    listed = [name for name in known if known[name]]
+    not_listed = [name for name in known if not known[name]]
+    categories = [known[name] for name in listed]
+    options = {"handle_unknown": "warn", "sparse_output": False, "feature_name_combiner": feature_name}
     encode = ColumnTransformer(
         [
-            ("labels", OneHotEncoder(handle_unknown="warn", sparse_output=False), not_listed),
-            ("listed", OneHotEncoder(categories=categories, handle_unknown="warn", sparse_output=False), listed),
+            ("labels", OneHotEncoder(**options), not_listed),
+            ("listed", OneHotEncoder(categories=categories, **options), listed),
             ("numbers", "passthrough", schema.numeric),
         ],
         verbose_feature_names_out=False,
@@ -51,8 +74,13 @@ def make_transformer(schema: Schema) -> Pipeline:
     return Pipeline([("encode", encode), ("scale", StandardScaler())]).set_output(transform="pandas")
 
 
-def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline]:
-    """Fit a transformer to complete rows.
+def feature_name(column: str, label: object) -> str:
+    """Return the name of the feature for a label: `site_3`, not `site_3.0`, where gaps made 3 a float."""
+    return f"{column}_{label:.0f}" if isinstance(label, float) else f"{column}_{label}"
+
+
+def engineer(rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool = False) -> tuple[pd.DataFrame, Pipeline]:
+    """Fit a transformer to rows: what `usable_rows` returns with the same `keep_gaps`.
 
     Returns:
         The features, with the target (unchanged) as the last column and the rows' index, and the fitted transformer.
@@ -61,8 +89,10 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
         DataError: Two features, or a feature and the target, would have the same name.
     """
     _check_feature_names(rows, schema)
-    transformer = make_transformer(schema)
-    features = transformer.fit_transform(rows[schema.inputs])
+    transformer = make_transformer(schema, rows if keep_gaps else None)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)  # gaps
+        features = transformer.fit_transform(rows[schema.inputs])
     log.info("Created %d features from %d columns: %s", features.shape[1], len(schema.inputs), ", ".join(features))
     features[schema.target] = rows[schema.target]
     return features, transformer
@@ -100,13 +130,21 @@ def _known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
     return known
 
 
-def _listed_labels(schema: Schema, name: str) -> list[str] | list[int]:
+def listed_labels(schema: Schema, name: str) -> list[str] | list[int]:
     """Return the labels that the column lists, typed as `rows.read_rows` types them; empty if it lists none."""
     column = schema.columns[name]
     labels = column.values if isinstance(column, Categorical) else ()
     if all(re.fullmatch(WHOLE_NUMBER, label) for label in labels):
         return sorted(int(label) for label in labels)
     return list(labels)
+
+
+def _labels_in(values: pd.Series) -> list[str] | list[int]:
+    """Return the labels of a column, sorted, without gaps."""
+    labels = values.dropna()
+    if is_float_dtype(labels):
+        labels = labels.astype("int64")
+    return sorted(labels.unique())
 
 
 def _check_feature_names(rows: pd.DataFrame, schema: Schema) -> None:
@@ -123,7 +161,7 @@ def _check_feature_names(rows: pd.DataFrame, schema: Schema) -> None:
 def _feature_names(rows: pd.DataFrame, schema: Schema) -> Iterator[tuple[str, str]]:
     """Yield the name of each feature, and where it comes from."""
     for name in schema.categorical:
-        for label in _listed_labels(schema, name) or rows[name].unique():
+        for label in listed_labels(schema, name) or _labels_in(rows[name]):
             yield f"{name}_{label}", f"the label {str(label)!r} of the column {name!r}"
     for name in schema.numeric:
         yield name, f"the column {name!r}"

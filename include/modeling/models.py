@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin, clone
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 
 from include.errors import ConfigurationError
@@ -59,9 +60,14 @@ def try_out(
     """Fit a model to some of the rows that it will be trained on.
 
     Raises:
-        ConfigurationError: As `make_model` does, and for hyperparameters that these rows don't allow.
+        ConfigurationError: As `make_model` does, and for hyperparameters or gaps that these rows don't allow.
     """
     model = make_model(model_class, hyper_parameters)
+    if features.isna().any(axis=None) and not get_tags(model).input_tags.allow_nan:
+        raise ConfigurationError(
+            f"{model_class} doesn't take gaps, and ROWS_WITH_GAPS in include/config.py is 'keep'. Set it to 'drop', or "
+            "MODEL_CLASS to a regressor that takes them, such as sklearn.ensemble.HistGradientBoostingRegressor."
+        )
     sample = features.sample(min(len(features), TRIAL_ROWS), random_state=seed)
     try:
         with threads_for(len(sample)):

@@ -148,6 +148,19 @@ def drift(table: pd.DataFrame) -> Figure:
     return _without_math(figure)
 
 
+def importances(table: pd.DataFrame, schema: Schema) -> Figure:
+    """Draw the `importance` of each column with its `std`, the most important on top (at most 30 of them)."""
+    shown = table.head(30)[::-1]
+    figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.barh(shown.index.astype(str), shown["importance"], xerr=shown["std"], color=TRUE, ecolor=QUIET)
+    axes.axvline(0, color=QUIET, linewidth=1)
+    axes.set_xlabel(f"rise of the RMSE ({schema.target_unit}) when the column is shuffled, on {schema.row}s not seen")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title("Permutation importances", loc="left")
+    return _without_math(figure)
+
+
 def in_words(found: Mapping[str, float] | pd.Series, unit: str) -> str:
     """Return the errors `mae` and `rmse` as a phrase."""
     return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"

@@ -30,8 +30,14 @@ class DataFile:
     content: bytes
 
 
-def read_training_rows(file: DataFile, schema: Schema, *, min_complete: int) -> pd.DataFrame:
-    """Read rows to train on: all of them with the target, at least `min_complete` of them without gaps.
+def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int, keep_gaps: bool = False) -> pd.DataFrame:
+    """Read rows to train on.
+
+    Args:
+        file: The file.
+        schema: The columns to read. Others in the file are left out.
+        min_usable: How many rows the model must be able to use.
+        keep_gaps: Whether the model takes gaps: then it can use all rows that have the target, else those without gaps.
 
     Returns:
         What `check_columns` returns.
@@ -41,7 +47,7 @@ def read_training_rows(file: DataFile, schema: Schema, *, min_complete: int) -> 
     """
     rows = read_rows(file, schema)
     errors = FileErrors(file.address)
-    check_training_rows(rows, schema, min_complete, errors)
+    check_training_rows(rows, schema, min_usable, errors, keep_gaps=keep_gaps)
     return rows
 
 
@@ -99,14 +105,18 @@ def check_columns(
     return rows
 
 
-def check_training_rows(rows: pd.DataFrame, schema: Schema, min_complete: int, errors: FileErrors) -> None:
-    """Raise DataError if the rows without gaps are fewer than `min_complete`, or if their targets are all the same."""
-    complete = rows.dropna()
+def check_training_rows(
+    rows: pd.DataFrame, schema: Schema, min_usable: int, errors: FileErrors, *, keep_gaps: bool = False
+) -> None:
+    """Raise DataError if the usable rows are fewer than `min_usable`, or if their targets are all the same.
+
+    Those are the rows without gaps; with `keep_gaps`, the rows that have the target.
+    """
+    complete = rows.dropna(subset=[schema.target]) if keep_gaps else rows.dropna()
     targets = complete[schema.target].unique()
-    if len(complete) < min_complete:
-        errors.add(
-            f"{len(complete)} rows without gaps, but at least {min_complete} are needed. Add rows, or fill the gaps."
-        )
+    without = f"with a value in {schema.target}" if keep_gaps else "without gaps"
+    if len(complete) < min_usable:
+        errors.add(f"{len(complete)} rows {without}, but at least {min_usable} are needed. Add rows, or fill the gaps.")
     elif len(targets) == 1:
         errors.add(
             f"column {schema.target}: every value is {targets[0]}, so there is nothing to predict. "

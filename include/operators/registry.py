@@ -30,9 +30,20 @@ class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
 
 
 class CreateModelVersionOperator(registry.CreateModelVersionOperator):
-    """Creates a version of a run's model. A run that has one already gets no second."""
+    """Creates a version of a run's model. A run that has one already gets no second.
 
+    Args:
+        model_id: The id of the logged model, whose page in MLflow then says that it is registered. `source` has to be
+            its place all the same.
+        kwargs: What the provider's operator takes.
+    """
+
+    template_fields = (*registry.CreateModelVersionOperator.template_fields, "model_id")
     operator_extra_links = (VersionLink(),)
+
+    def __init__(self, *, model_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
 
     @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
@@ -43,7 +54,8 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
             if version["name"] == self.name:
                 self.log.info("Run %s has version %s already", self.run_id, version["version"])
                 return {"model_version": version}
-        created = _post(self, "model-versions/create", "name", "source", "run_id", "tags", "run_link", "description")
+        parameters = ("name", "source", "model_id", "run_id", "tags", "run_link", "description")
+        created = _post(self, "model-versions/create", *parameters)
         self.log.info("Created version %s of %s", created["model_version"]["version"], self.name)
         return created
 

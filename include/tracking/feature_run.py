@@ -15,7 +15,7 @@ from include.modeling.features import scaling
 from include.schema import Schema
 from include.tracking import logged_models, runs
 
-NAME, TRANSFORMER = "Scaler", "transformer"
+NAME = "Scaler"
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
 
 
 def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, digest: str) -> None:
-    """Log the complete rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
-    runs.log_frame(rows, f"include/{data_file}", "complete rows", "feature engineering", schema.target, digest)
+    """Log the usable rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
+    runs.log_frame(rows, f"include/{data_file}", "usable rows", "feature engineering", schema.target, digest)
     mlflow.log_params(
         {
             "data_file": data_file,
@@ -46,7 +46,7 @@ def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, 
 
 def log_transformer(transformer: Pipeline, example: pd.DataFrame) -> None:
     """Log the fitted transformer with the means and scales that it learned. `example` has some raw rows."""
-    logged_models.log_model(transformer, TRANSFORMER, example)
+    logged_models.log_model(transformer, logged_models.TRANSFORMER, example)
     learned = scaling(transformer)
     mlflow.log_param("features", ", ".join(learned.index))
     with runs.artifacts() as folder:

@@ -3,46 +3,81 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
+import cloudpickle
 import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
 from mlflow.models import infer_signature
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
+import include
 from include.errors import DataError
+from include.modeling.models import threads_for
 from include.tracking.client import MLflowClientHook
 from include.tracking.requirements import pinned_requirements
 
+MODEL, SERVING_MODEL, TRANSFORMER = "model", "serving_model", "transformer"
+
 
 def log_model(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
-    """Log a fitted regressor or transformer with its signature and all its requirements, pinned. Return its id."""
+    """Log a fitted regressor, transformer or Pipeline of both, with its signature and all its requirements, pinned.
+
+    Return its id.
+    """
     predicts = hasattr(model, "predict")
-    result = model.predict(example) if predicts else model.transform(example)
+    last_step = model[-1] if isinstance(model, Pipeline) else model
+    with threads_for(len(example)):
+        result = model.predict(example) if predicts else model.transform(example)
     # MLflow warns of pickles, which the documentation does, and of a transformer that has no predict.
     logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)
-    logged = mlflow.sklearn.log_model(
-        model,
-        name=name,
-        signature=infer_signature(example, result),
-        input_example=example if predicts else None,  # MLflow tries it with predict
-        pip_requirements=pinned_requirements(type(model).__module__),
-        serialization_format="cloudpickle",  # holds any regressor, and loads in half the time that skops takes
-    )
+    with pickled_by_value():
+        logged = mlflow.sklearn.log_model(
+            model,
+            name=name,
+            signature=infer_signature(example, result),
+            input_example=example if predicts else None,  # MLflow tries it with predict
+            pip_requirements=pinned_requirements(type(last_step).__module__),
+            serialization_format="cloudpickle",  # holds any regressor, and loads in half the time that skops takes
+        )
     model_id: str = logged.model_id
     return model_id
 
 
-def of_run(run: Run) -> LoggedModel:
-    """Return the model that a run logged.
+@contextmanager
+def pickled_by_value() -> Iterator[None]:
+    """Let models bring along what they use of this project's code, so that they load without it."""
+    cloudpickle.register_pickle_by_value(include)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(include)
+
+
+def of_run(run: Run, name: str = MODEL) -> LoggedModel:
+    """Return the model of this name that a run logged.
 
     Raises:
-        DataError: if it logged none.
+        DataError: It logged none.
     """
-    if not run.outputs:
-        raise DataError(f"Run {run.info.run_id} has no model. Run the task that logs it again.")
-    return MlflowClient().get_logged_model(run.outputs.model_outputs[0].model_id)
+    client = MlflowClient()
+    for output in run.outputs.model_outputs if run.outputs else []:
+        logged = client.get_logged_model(output.model_id)
+        if logged.name == name:
+            return logged
+    raise DataError(f"Run {run.info.run_id} has no model named {name}. Run the task that logs it again.")
+
+
+def load_of_run(run_id: str, name: str) -> BaseEstimator:
+    """Return the estimator of this name that a run logged."""
+    logged = of_run(MlflowClient().get_run(run_id), name)
+    with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
+        return mlflow.sklearn.load_model(logged.artifact_location, dst_path=folder)
 
 
 def served_address(artifact_uri: str, artifacts_root: str, mlflow_conn_id: str) -> str:

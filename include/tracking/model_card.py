@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from textwrap import shorten
+from typing import Any
 
 from include.schema import Schema
+from include.tracking.logged_models import SERVING_MODEL
 
+VALUE_CHARACTERS = 80
 FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
 
 
@@ -16,6 +20,12 @@ def registered_model_card(schema: Schema) -> str:
         f"Predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}. Load the version with the "
         "alias `champion`; the tag `promotion` of each version says why it became champion or did not."
     )
+
+
+def hyper_parameters(values: Mapping[str, Any]) -> str:
+    """Return hyperparameters in words; long values are cut short."""
+    texts = [f"`{name}` {shorten(json.dumps(values[name]), VALUE_CHARACTERS, placeholder=' …')}" for name in values]
+    return shorten(", ".join(texts), FEATURE_CHARACTERS, placeholder=" …") or "the defaults"
 
 
 def model_card(
@@ -46,10 +56,11 @@ def model_card(
     return "\n".join(
         [
             f"**{run_name}** predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}.",
-            f"It is a `{tags['model_class']}`{chosen}.",
+            f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {tags['hyper_parameters']}.",
             "",
-            f"**Data:** {params['rows']} {schema.row}s without gaps from {params['data_file']}{left_out}. "
-            f"**Features:** {features}; scaled by the transformer in the tag `transformer`.",
+            f"**Data:** {params['rows']} {schema.row}s from {params['data_file']}{left_out}. "
+            f"**Features:** {features}; scaled by the transformer in the tag `transformer`. The model in the tag "
+            f"`{SERVING_MODEL}` takes {schema.row}s as they are measured: {', '.join(schema.inputs)}.",
             "",
             f"**On {schema.row}s it has not seen:**",
             "",

@@ -11,6 +11,7 @@ from include.errors import DataError
 from include.schema import Schema
 from include.tracking import logged_models
 from include.tracking.client import MLflowClientHook
+from include.tracking.logged_models import SERVING_MODEL, TRANSFORMER
 from include.tracking.model_card import model_card
 
 CARRIED = (  # tags of the training run that its version gets, too
@@ -32,13 +33,16 @@ class Candidate:
     Attributes:
         run_id: The training run.
         source: The model's place in S3: MLflow takes no other for a model that is stored there.
-        tags: Where the model comes from, in the form of MLflow's REST API. `model` and `transformer` are addresses that
-            load with access to MLflow alone, if its server serves the files (see `logged_models.served_address`).
+        model_id: The model's id, by which MLflow shows on its page that it is registered.
+        tags: Where the model comes from, in the form of MLflow's REST API. `model`, `transformer` and `serving_model`
+            (both of them in one) are addresses that load with access to MLflow alone, if its server serves the files
+            (see `logged_models.served_address`).
         description: The model card.
     """
 
     run_id: str
     source: str
+    model_id: str
     tags: list[dict[str, str]]
     description: str
 
@@ -66,16 +70,18 @@ def candidate(
     run = client.get_run(run_id)
     feature_run = client.get_run(run.data.tags["features_run"])
     model = logged_models.of_run(run)
-    transformer = logged_models.of_run(feature_run)
+    serving_model = logged_models.of_run(run, SERVING_MODEL)
+    transformer = logged_models.of_run(feature_run, TRANSFORMER)
     tags = {name: run.data.tags[name] for name in CARRIED}
-    for name, logged in {"model": model, "transformer": transformer}.items():
-        tags[name] = logged_models.served_address(logged.artifact_location, artifacts_url, mlflow_conn_id)
+    for logged in (model, serving_model, transformer):
+        tags[logged.name] = logged_models.served_address(logged.artifact_location, artifacts_url, mlflow_conn_id)
     commit = run.data.tags.get("mlflow.source.git.commit")
     if commit:
         tags["git_commit"] = commit
     return Candidate(
         run_id,
         model.artifact_location,
+        model.model_id,
         [{"key": key, "value": value} for key, value in tags.items()],
         model_card(
             run.info.run_name, feature_run.data.params, run.data.metrics, run.data.tags, schema, intended_use, limits

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import mlflow
 import mlflow.sklearn
@@ -22,12 +23,13 @@ from include.modeling.promotion import recipe
 from include.orchestration.datasets import FEATURES
 from include.orchestration.upstream import UpstreamRun
 from include.schema import Schema
-from include.tracking import logged_models, runs
+from include.tracking import logged_models, model_card, runs
+from include.tracking.serving_model import serving_model
 
-MODEL = "model"
 OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
 REFERENCE = "reference/features.parquet"  # a sample of features and target, to compare later ones with
 REFERENCE_ROWS = 10_000
+EXAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,17 @@ def get(run_id: str) -> TrainingRun:
     return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
 
 
-def source_tags(source: UpstreamRun, model_class: str, model: RegressorMixin, features: pd.Index) -> dict[str, str]:
+def source_tags(
+    source: UpstreamRun,
+    model_class: str,
+    hyper_parameters: Mapping[str, Any],
+    model: RegressorMixin,
+    features: pd.Index,
+) -> dict[str, str]:
     """Return the tags that lead from the model to its class, its recipe and the features it is trained on."""
     return {
         "model_class": model_class,
+        "hyper_parameters": model_card.hyper_parameters(hyper_parameters),
         "recipe": recipe(model, features),
         "features_run": source.output("build_features", key="mlflow_run_id"),
         "dataset_event": f"{FEATURES.uri} by {source.dag_id}, run {source.run_id}",
@@ -90,7 +99,7 @@ def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.S
 def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, seed: int) -> str:
     """Log the fitted model, its coefficients if it has some, and a sample of its data. Return the model's id."""
     features = feature_df.drop(columns=schema.target)
-    model_id = logged_models.log_model(model, MODEL, features.head())
+    model_id = logged_models.log_model(model, logged_models.MODEL, features.head())
     weights = coefficients(model, features.columns)
     sample = feature_df.sample(min(len(feature_df), REFERENCE_ROWS), random_state=seed)
     with runs.artifacts() as folder:
@@ -103,13 +112,31 @@ def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, s
     return model_id
 
 
+def log_serving_model(
+    model: RegressorMixin, source: UpstreamRun, rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool
+) -> None:
+    """Log a model that takes raw rows: the transformer of the feature run, followed by the fitted model.
+
+    The transformer is loaded, not fitted to the same rows again: it is the one that created the features.
+    """
+    features_run = source.output("build_features", key="mlflow_run_id")
+    transformer = logged_models.load_of_run(features_run, logged_models.TRANSFORMER)
+    first = rows[schema.inputs].head(1_000)
+    example = first.loc[first.isna().sum(axis="columns").nsmallest(EXAMPLE_ROWS).index]
+    chained = serving_model(transformer, model, schema, keep_gaps=keep_gaps)
+    logged_models.log_model(chained, logged_models.SERVING_MODEL, example)
+
+
 def log_evaluation(evaluation: Evaluation, baseline: Evaluation, model_id: str, schema: Schema) -> None:
-    """Log the cross-validated errors, the baseline's, and the out-of-fold predictions with their plot."""
+    """Log the cross-validated errors, the baseline's, the out-of-fold predictions and the importance of each column."""
     mlflow.log_metrics(evaluation.metrics("cv") | baseline.metrics("baseline"), model_id=model_id)
     with runs.artifacts() as folder:
         (folder / OUT_OF_FOLD_PLOT).parent.mkdir()
         evaluation.predictions.to_csv(folder / "out_of_fold_predictions.csv")
         plots.out_of_fold(evaluation, schema).savefig(folder / OUT_OF_FOLD_PLOT)
+        if evaluation.importances is not None:
+            evaluation.importances.to_csv(folder / "importances.csv")
+            plots.importances(evaluation.importances, schema).savefig(folder / "plots" / "importances.png")
 
 
 def reference(run_id: str) -> pd.DataFrame:

@@ -159,8 +159,11 @@ def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3,
     assert trained.data.tags["features_run"] == scaler.info.run_id
 
     # from the run to what was made of it
-    logged = client.get_logged_model(trained.outputs.model_outputs[0].model_id)
-    assert version.source == logged.artifact_location
+    outputs = [client.get_logged_model(output.model_id) for output in trained.outputs.model_outputs]
+    logged = {output.name: output for output in outputs}
+    assert sorted(logged) == ["model", "serving_model"]
+    assert version.source == logged["model"].artifact_location
+    assert json.loads(logged["model"].tags["mlflow.modelVersions"]) == [{"name": MODEL, "version": 2}]
     assert [v.version for v in client.search_model_versions(f"run_id = '{trained.info.run_id}'")] == ["2"]
     assert client.get_logged_model(scaler.outputs.model_outputs[0].model_id).source_run_id == scaler.info.run_id
 
@@ -183,12 +186,24 @@ def test_the_commit_of_the_code_is_named_where_there_is_one(runs, versions):
 def test_the_training_run_holds_tables_and_plots(as_outsider, client, runs):
     run_id = runs["RidgeCV"][0].info.run_id
 
-    assert {file.path for file in client.list_artifacts(run_id)} >= {"coefficients.csv", "out_of_fold_predictions.csv"}
+    tables = {"coefficients.csv", "importances.csv", "out_of_fold_predictions.csv"}
+    assert {file.path for file in client.list_artifacts(run_id)} >= tables
     assert {file.path for file in client.list_artifacts(run_id, "plots")} == {
         "plots/coefficients.png",
+        "plots/importances.png",
         "plots/out_of_fold.png",
         "plots/possum_tails.png",
     }
+
+
+def test_the_importances_are_of_the_columns_that_people_measure(as_outsider, client, runs, tmp_path):
+    run_id = runs["RidgeCV"][0].info.run_id
+
+    table = pd.read_csv(client.download_artifacts(run_id, "importances.csv", tmp_path), index_col="column")
+
+    assert sorted(table.index) == sorted(COMPLETE.columns.drop("taill"))
+    assert table["importance"].is_monotonic_decreasing
+    assert table["importance"].idxmax() == "totlngth"
 
 
 def test_the_logged_model_says_what_it_takes_and_needs(as_outsider, versions):
@@ -219,10 +234,11 @@ def test_the_version_reads_as_a_model_card(versions, runs):
     for words in (
         "101 animals",
         "footlgth",
-        "predicting the mean",
+        "always predicting the mean",
         "RMSE 1.2",
         "Intended use",
         "104 mountain brushtail",
+        "`alphas` [0.001",
     ):
         assert words in card
     assert versions["2"].run_id == runs["RidgeCV"][0].info.run_id

@@ -12,6 +12,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import RepeatedKFold
 from sklearn.model_selection import cross_validate as sklearn_cross_validate
@@ -23,7 +24,7 @@ from sklearn.svm import SVR, LinearSVR
 from include.errors import ConfigurationError
 from include.modeling import evaluation
 from include.modeling.evaluation import Plan, baseline, cross_validate, errors
-from include.modeling.features import complete_rows, make_transformer
+from include.modeling.features import complete_rows, make_transformer, usable_rows
 from include.modeling.models import on_raw_rows
 from include.modeling.rows import read_rows
 
@@ -198,6 +199,61 @@ def test_the_same_every_time(possums):
     features, target = possums[["hdlngth", "totlngth"]], possums["taill"]
 
     pd.testing.assert_frame_equal(ridge(features, target).folds, ridge(features, target).folds)
+
+
+def test_importances_are_by_how_much_shuffling_a_column_raises_the_error(random):
+    # given y = 3a + b + noise: to shuffle a column of standard deviation 1 adds twice its squared weight to the MSE
+    features = frame(random.normal(size=(5_000, 3)))
+    target = 3 * features["x0"] + features["x1"] + random.normal(size=len(features))
+
+    found = cross_validate(LinearRegression(), features, target, plan(len(features)), with_importances=True).importances
+
+    assert list(found.index[:2]) == ["x0", "x1"]
+    assert found.index.name == "column"
+    assert found.loc["x0", "importance"] == pytest.approx((1 + 2 * 9) ** 0.5 - 1, abs=0.2)
+    assert found.loc["x1", "importance"] == pytest.approx((1 + 2 * 1) ** 0.5 - 1, abs=0.1)
+    assert found.loc["x2", "importance"] == pytest.approx(0, abs=0.02)
+    assert (found["std"] < 0.4).all()
+
+
+def test_importances_of_few_rows_are_those_of_many_permutations(possums):
+    inputs, target = possums[SCHEMA.inputs], possums["taill"]
+    fitted = on_raw_rows(make_transformer(SCHEMA), RIDGE).fit(inputs.iloc[20:], target.iloc[20:])
+
+    found = evaluation.permutation_importances(fitted, inputs.iloc[:20], target.iloc[:20], seed=1)
+
+    alone = permutation_importance(
+        fitted, inputs.iloc[:20], target.iloc[:20], scoring=SCORING["rmse"], n_repeats=50, random_state=1
+    )
+    assert found.to_numpy() == pytest.approx(alone.importances_mean, abs=0.1)
+
+
+def test_importances_are_the_same_every_time_and_only_on_request(possums):
+    estimator, inputs, target = on_raw_rows(make_transformer(SCHEMA), RIDGE), possums[SCHEMA.inputs], possums["taill"]
+
+    first, second = (cross_validate(estimator, inputs, target, plan(101), with_importances=True) for _ in range(2))
+
+    pd.testing.assert_frame_equal(first.importances, second.importances)
+    assert sorted(first.importances.index) == sorted(SCHEMA.inputs)
+    assert first.importances.index[0] == "totlngth"
+    assert cross_validate(estimator, inputs, target, plan(101)).importances is None
+
+
+def test_a_model_that_takes_gaps_is_evaluated_on_rows_with_gaps():
+    rows = usable_rows(read_rows(FILE, SCHEMA), SCHEMA, keep_gaps=True)
+    model = HistGradientBoostingRegressor(max_iter=20)
+
+    evaluated = cross_validate(
+        on_raw_rows(make_transformer(SCHEMA, rows), model),
+        rows[SCHEMA.inputs],
+        rows["taill"],
+        plan(len(rows)),
+        with_importances=True,
+    )
+
+    assert len(evaluated.predictions) == 104
+    assert 1 < rmse(evaluated) < 2
+    assert evaluated.importances.notna().all(axis=None)
 
 
 def test_the_model_itself_stays_unfitted(possums):

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import possums
 import pytest
+from sklearn.base import clone
 
 from include.errors import DataError
-from include.modeling.features import complete_rows, engineer, make_transformer, scaling, transform
+from include.modeling.features import complete_rows, engineer, make_transformer, scaling, transform, usable_rows
 from include.modeling.rows import DataFile, read_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
@@ -106,6 +107,86 @@ def test_rows_without_gaps_stay_as_they_are(rows, caplog):
 
     pd.testing.assert_frame_equal(complete, rows)
     assert "0 of 3 rows have gaps and are left out" in caplog.text
+
+
+@pytest.fixture
+def with_gaps() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "site": pd.array([3, None, 11, 3], dtype="Int64"),
+            "sex": ["f", None, "m", "f"],
+            "age": [1.0, np.nan, 3.0, 4.0],
+            "y": [10.0, 20.0, 30.0, np.nan],
+        },
+        index=pd.Index([7, 8, 9, 10], name="id"),
+    )
+
+
+GAPS = schema(site=Categorical(), sex=Categorical(), age=Numeric())
+
+
+def test_rows_with_gaps_are_kept_where_the_model_takes_them_but_for_those_without_target(with_gaps, caplog):
+    with caplog.at_level(logging.INFO):
+        usable = usable_rows(with_gaps, GAPS, keep_gaps=True)
+
+    pd.testing.assert_frame_equal(usable, with_gaps.iloc[:3].astype({"site": "float64"}))
+    assert "1 of 4 rows have no y and are left out" in caplog.text
+
+
+def test_new_rows_without_the_target_are_all_kept(with_gaps):
+    assert len(usable_rows(with_gaps.drop(columns="y"), GAPS, keep_gaps=True)) == 4
+
+
+def test_rows_with_gaps_are_left_out_where_the_model_does_not_take_them(with_gaps):
+    usable = usable_rows(with_gaps, GAPS, keep_gaps=False)
+
+    pd.testing.assert_frame_equal(usable, complete_rows(with_gaps))
+
+
+def test_a_missing_number_stays_missing_and_a_missing_label_is_none_of_the_known_ones(with_gaps):
+    features, transformer = engineer(usable_rows(with_gaps, GAPS, keep_gaps=True), GAPS, keep_gaps=True)
+
+    assert list(features) == ["site_3", "site_11", "sex_f", "sex_m", "age", "y"]
+    unscaled = pd.DataFrame(
+        transformer["scale"].inverse_transform(features.drop(columns="y")), columns=[*features][:-1]
+    )
+    expected = {
+        "site_3": [1, 0, 0],
+        "site_11": [0, 0, 1],
+        "sex_f": [1, 0, 0],
+        "sex_m": [0, 0, 1],
+        "age": [1, np.nan, 3],
+    }
+    pd.testing.assert_frame_equal(unscaled, pd.DataFrame(expected, dtype="float64"), atol=1e-12)
+
+
+@pytest.mark.parametrize("site", [[3, 11, 99], [3.0, 11.0, np.nan]], ids=["integers", "decimals"])
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_new_rows_with_gaps_get_the_features_of_old_ones(site, with_gaps):
+    features, transformer = engineer(usable_rows(with_gaps, GAPS, keep_gaps=True), GAPS, keep_gaps=True)
+
+    new = transformer.transform(pd.DataFrame({"site": site, "sex": ["f", "m", None], "age": [1.0, 3.0, np.nan]}))
+
+    expected = features.drop(columns="y").iloc[[0, 2, 1]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(new, expected)
+
+
+def test_listed_labels_do_as_well_with_gaps(with_gaps):
+    listed = schema(site=Categorical(("11", "3", "5")), sex=Categorical(("m", "f", "x")), age=Numeric())
+
+    features, _ = engineer(usable_rows(with_gaps, listed, keep_gaps=True), listed, keep_gaps=True)
+
+    assert list(features) == ["site_3", "site_5", "site_11", "sex_m", "sex_f", "sex_x", "age", "y"]
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_a_transformer_for_rows_with_gaps_can_be_cloned(with_gaps):
+    usable = usable_rows(with_gaps, GAPS, keep_gaps=True)
+    transformer = make_transformer(GAPS, usable)
+
+    fitted = clone(transformer).fit(usable[GAPS.inputs])
+
+    assert list(fitted.get_feature_names_out()) == ["site_3", "site_11", "sex_f", "sex_m", "age"]
 
 
 def test_the_possums_have_a_feature_for_each_label_and_measurement():

@@ -237,3 +237,13 @@ def test_raw_rows_are_predicted_as_by_transformer_and_model_one_after_the_other(
         chained.predict(rows)
     np.testing.assert_allclose(chained.fit(rows, target).predict(rows), model.predict(features))
     assert isinstance(transformer.transform(rows), pd.DataFrame)  # as before
+
+
+def test_a_model_that_takes_no_gaps_is_named_before_it_is_trained_on_some():
+    features = pd.DataFrame({"x": [1.0, np.nan, 3.0]})
+
+    with pytest.raises(ConfigurationError, match=r"RidgeCV doesn't take gaps, and ROWS_WITH_GAPS .* 'drop'"):
+        try_out("sklearn.linear_model.RidgeCV", {}, features, pd.Series([1.0, 2.0, 3.0]), seed=1)
+    try_out(
+        "sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 2}, features, pd.Series([1.0, 2.0, 3.0]), seed=1
+    )

@@ -262,3 +262,15 @@ def test_the_drift_plot_shows_the_features_that_moved_most():
 
     assert [bar.get_width() for bar in axes.patches] == [0.1, 0.9]
     assert axes.get_title(loc="left") == "Drift: 1 features have moved (orange)"
+
+
+def test_importances_are_bars_with_the_most_important_on_top():
+    table = pd.DataFrame({"importance": [2.0, 0.5, -0.1], "std": [0.2, 0.1, 0.1]}, index=["a", "$b$", "c"])
+
+    figure = plots.importances(table, SCHEMA)
+
+    draw(figure)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 2.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "$b$", "a"]
+    assert "cm" in axes.get_xlabel()

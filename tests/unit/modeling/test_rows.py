@@ -25,7 +25,7 @@ def schema(row_number: str | None = None, **columns: Column) -> Schema:
 def read():
     def read(content: str | bytes, schema: Schema = possums.SCHEMA) -> pd.DataFrame:
         file = DataFile("mine.csv", content if isinstance(content, bytes) else content.encode())
-        return read_training_rows(file, schema, min_complete=10)
+        return read_training_rows(file, schema, min_usable=10)
 
     return read
 
@@ -402,3 +402,14 @@ def test_typed_columns_are_checked_like_text():
     assert rows.dtypes.astype(str).to_dict() == {"colour": "Int64", "size": "float64", "y": "float64"}
     with pytest.raises(DataError, match=r"^s3://mine: row 2, column size: 20\.0 is not between 0 and 9"):
         check_columns(table.assign(size=[1, 20]), columns, FileErrors("s3://mine"))
+
+
+def test_with_gaps_kept_a_row_counts_that_has_the_target():
+    schema = Schema({"x": Numeric(), "z": Numeric(), "y": Numeric()}, "y", "height", "cm")
+    file = DataFile("gaps.csv", b"x,z,y\n1,,1\n,2,2\n3,3,\n")
+
+    assert len(read_training_rows(file, schema, min_usable=2, keep_gaps=True)) == 3
+    with pytest.raises(DataError, match="0 rows without gaps, but at least 2"):
+        read_training_rows(file, schema, min_usable=2)
+    with pytest.raises(DataError, match="2 rows with a value in y, but at least 3"):
+        read_training_rows(file, schema, min_usable=3, keep_gaps=True)

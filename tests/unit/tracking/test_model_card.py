@@ -3,7 +3,7 @@ from __future__ import annotations
 import possums
 import pytest
 
-from include.tracking.model_card import model_card, registered_model_card
+from include.tracking.model_card import hyper_parameters, model_card, registered_model_card
 
 METRICS = {
     f"{of}_{name}": value
@@ -12,7 +12,11 @@ METRICS = {
 } | {"cv_rmse_std": 0.211, "cv_mae_std": 0.149, "cv_r2_std": 0.178}
 PARAMS = {"rows": "101", "rows_left_out": "3", "features": "age, sex_f", "data_file": "mine.csv"}
 USE, LIMITS = "Shows something.", "One species."
-TAGS = {"model_class": "sklearn.linear_model.RidgeCV", "evaluation": "5-fold cross-validation on 101 rows"}
+TAGS = {
+    "model_class": "sklearn.linear_model.RidgeCV",
+    "hyper_parameters": "`cv` 5",
+    "evaluation": "5-fold cross-validation on 101 rows",
+}
 
 
 def test_many_features_are_shortened_to_what_the_database_takes():
@@ -30,10 +34,11 @@ def test_the_card_has_data_features_errors_use_and_limits():
     assert (
         card
         == f"""**RidgeCV** predicts the tail length of one animal in cm.
-It is a `sklearn.linear_model.RidgeCV`, alpha 4.52.
+It is a `sklearn.linear_model.RidgeCV`, alpha 4.52. **Hyperparameters:** `cv` 5.
 
-**Data:** 101 animals without gaps from mine.csv (3 more have gaps and are left out). \
-**Features:** age, sex_f; scaled by the transformer in the tag `transformer`.
+**Data:** 101 animals from mine.csv (3 more have gaps and are left out). \
+**Features:** age, sex_f; scaled by the transformer in the tag `transformer`. The model in the tag `serving_model` \
+takes animals as they are measured: site, Pop, sex, age, hdlngth, skullw, totlngth, footlgth.
 
 **On animals it has not seen:**
 
@@ -51,6 +56,18 @@ It is a `sklearn.linear_model.RidgeCV`, alpha 4.52.
 
 def test_a_model_without_alpha_has_none_on_its_card():
     assert "alpha" not in model_card("Forest", PARAMS, METRICS, TAGS, possums.SCHEMA, USE, LIMITS)
+
+
+def test_hyperparameters_are_named_and_long_ones_cut_short():
+    text = hyper_parameters({"alphas": [0.001 * n for n in range(1000)], "scoring": None, "max_iter": 5})
+
+    assert text.startswith("`alphas` [0.0, 0.001, 0.002,")
+    assert text.endswith(" …, `scoring` null, `max_iter` 5")
+    assert len(text) < 150
+
+
+def test_a_model_without_hyperparameters_has_the_defaults():
+    assert hyper_parameters({}) == "the defaults"
 
 
 def test_a_missing_metric_is_an_error():

@@ -1,0 +1,75 @@
+"""The model to serve: from raw rows to predictions, with a check of the rows. It loads without this project's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from sklearn.base import RegressorMixin
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from include.modeling.features import listed_labels
+from include.schema import Numeric, Schema
+
+MESSAGES = 10  # of what is wrong with the rows of one request
+
+
+def serving_model(transformer: Pipeline, model: RegressorMixin, schema: Schema, *, keep_gaps: bool) -> Pipeline:
+    """Chain a check of raw rows, the fitted transformer and the fitted model."""
+    bounds = {name: (column.low, column.high) for name, column in schema.columns.items() if isinstance(column, Numeric)}
+    rules = {
+        "bounds": {name: bounds[name] for name in schema.numeric},
+        "labels": {name: listed_labels(schema, name) for name in schema.categorical},
+        "keep_gaps": keep_gaps,
+    }
+    check = FunctionTransformer(check_rows, kw_args=rules)
+    return Pipeline([("check", check), ("transformer", transformer), ("regressor", model)])
+
+
+def check_rows(
+    rows: pd.DataFrame,
+    bounds: Mapping[str, tuple[float, float]],
+    labels: Mapping[str, Sequence[str] | Sequence[int]],
+    keep_gaps: bool,
+) -> pd.DataFrame:
+    """Return the rows as they are.
+
+    Args:
+        rows: The rows to predict for.
+        bounds: The lowest and the highest value of each numeric column.
+        labels: The labels that each categorical column lists; of one that lists none, any may come.
+        keep_gaps: Whether values may be missing.
+
+    Raises:
+        MlflowException: A column or a value is missing, or a value is not allowed, as in a file that is read for
+            training. MLflow's scoring server answers it with HTTP 400.
+    """
+    absent = [name for name in [*bounds, *labels] if name not in rows]
+    if absent:
+        raise MlflowException.invalid_parameter_value(f"There is no column {', '.join(absent)}. Add it.")
+    messages = []
+    for name in [*bounds, *labels]:
+        values = rows[name].reset_index(drop=True)
+        wrong = {}
+        if name in bounds:
+            low, high = bounds[name]
+            numbers = pd.to_numeric(values, errors="coerce")
+            text, infinite = numbers.isna() & values.notna(), np.isinf(numbers)
+            outside = ~numbers.between(low, high) & numbers.notna() & ~infinite
+            wrong = {"is not a number": text, "is not finite": infinite}
+            wrong[f"is not between {low:g} and {high:g}"] = outside
+        elif labels[name]:
+            wrong[f"is none of {', '.join(map(str, labels[name]))}"] = ~values.isin(labels[name]) & values.notna()
+        if not keep_gaps:
+            wrong["is missing"] = values.isna()
+        for what, where in wrong.items():
+            found: Any = values[where]
+            messages += [f"row {row + 1}, column {name}: {value!r} {what}" for row, value in found.items()]
+    if messages:
+        more = f" (and {len(messages) - MESSAGES} more)" if len(messages) > MESSAGES else ""
+        raise MlflowException.invalid_parameter_value(f"{'; '.join(messages[:MESSAGES])}{more}. Correct the rows.")
+    return rows

@@ -1,0 +1,63 @@
+"""A model that takes gaps gets every row that has the target: in training, and when it is served."""
+
+from __future__ import annotations
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+
+from include import config
+from include.tracking.training_run import reference_features
+
+MODEL = "sklearn.ensemble.HistGradientBoostingRegressor"
+CONF = {"hyper_parameters": {"max_iter": 20}}
+ROWS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")[[*config.COLUMNS]]
+
+
+@pytest.fixture
+def keep_gaps(monkeypatch):
+    monkeypatch.setattr(config, "ROWS_WITH_GAPS", "keep")
+    monkeypatch.setattr(config, "MODEL_CLASS", MODEL)
+
+
+@pytest.fixture
+def trained(keep_gaps, passes, parse, run_dag, run_part, client):
+    """The MLflow run of a model that was trained on rows with gaps."""
+    dag = parse().dags["feature_eng"].partial_subset("build_features", include_downstream=False)
+    features = run_dag(dag, run_conf=CONF)
+    try:
+        done = run_part("train", "train_model", CONF, model_class=MODEL)
+    finally:
+        with create_session() as session:  # no other test shall take it for the newest successful run
+            session.merge(features).state = DagRunState.FAILED
+    return client.get_run(done.get_task_instance("train_model").xcom_pull("train_model", key="run_id"))
+
+
+def test_a_model_that_takes_gaps_is_trained_on_all_rows(trained, client, as_outsider):
+    features_run = client.get_run(trained.data.tags["features_run"])
+
+    assert features_run.data.params["rows"] == "104"
+    assert features_run.data.params["rows_left_out"] == "0"
+    assert "on 104 rows" in trained.data.tags["evaluation"]
+    assert 0 < trained.data.metrics["cv_rmse"] < trained.data.metrics["baseline_rmse"]
+    reference = reference_features(trained.info.run_id)
+    assert reference[["age", "footlgth"]].isna().sum().tolist() == [2, 1]
+    assert [name for name in reference if name.startswith("site")] == [f"site_{site}" for site in range(1, 8)]
+
+
+def test_what_is_served_takes_gaps_too(trained, as_outsider):
+    model = mlflow.pyfunc.load_model(f"runs:/{trained.info.run_id}/serving_model")
+    on_features = mlflow.sklearn.load_model(f"runs:/{trained.info.run_id}/model")
+    transformer = mlflow.sklearn.load_model(f"runs:/{trained.data.tags['features_run']}/transformer")
+    raw = ROWS.drop(columns="taill").astype({"site": "float64"})
+
+    predicted = model.predict(raw)
+
+    assert np.allclose(predicted, on_features.predict(transformer.transform(raw)))
+    animal = raw.head(1).assign(site=np.nan, sex=None, age=np.nan)
+    assert np.isfinite(model.predict(animal)).all()
+    with pytest.raises(mlflow.MlflowException, match=r"column hdlngth: 920\.0 is not between 30 and 300"):
+        model.predict(animal.assign(hdlngth=920.0))

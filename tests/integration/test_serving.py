@@ -1,0 +1,201 @@
+"""The model to serve takes raw rows: over HTTP from what `make serve` starts, and in Python without this project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import requests
+from harness import ROOT
+from harness.possum_project import PYTHON_VARIABLES
+
+from include import config
+from include.local_stack.serve import serve
+from include.local_stack.stack import StackError, free_port
+
+MODEL = "Reg_RidgeCV_possums"
+RAW = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")[[*config.COLUMNS]].dropna().drop(columns="taill")
+ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skullw": 57, "totlngth": 87, "footlgth": 67}
+
+
+@pytest.fixture(scope="module")
+def champion(client, passes):
+    return client.get_model_version_by_alias(MODEL, "champion")
+
+
+@pytest.fixture(scope="module")
+def predicted(read_csv, passes) -> pd.Series:
+    """What the pipeline itself predicted for each animal."""
+    return read_csv("possum_tail_length.csv").set_index("case")["predicted"]
+
+
+@pytest.fixture(scope="module")
+def server(stack, passes):
+    """The process that `make serve` starts, and the lines it has printed by the time it answers."""
+    program = f"""
+from pathlib import Path
+from include.local_stack.serve import serve
+from include.local_stack.stack import Stack
+serve(Stack(Path({str(stack.home)!r}), ports={stack.ports!r}), {MODEL!r}, lambda line: print(line, flush=True))
+"""
+    port = free_port()
+    variables = PYTHON_VARIABLES | {"SERVE_PORT": str(port), "PATH": "/usr/bin:/bin"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=variables, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    printed = []
+    for line in process.stdout:
+        printed.append(line)
+        if "Ctrl-C" in line:
+            break
+    yield process, f"http://127.0.0.1:{port}", "".join(printed)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+
+
+@pytest.fixture
+def post(server):
+    _, address, _ = server
+    wait_for(address)
+
+    def post(*rows: dict) -> requests.Response:
+        return requests.post(f"{address}/invocations", json={"dataframe_records": rows}, timeout=30)
+
+    return post
+
+
+def wait_for(address: str) -> None:
+    session = requests.Session()
+    retries = requests.adapters.Retry(connect=10, backoff_factor=0.1)
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
+    assert session.get(f"{address}/ping", timeout=30).ok
+
+
+def test_the_server_predicts_what_the_pipeline_predicted(post, predicted):
+    rows = json.loads(RAW.to_json(orient="records"))
+
+    answer = post(*rows)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"] == pytest.approx(predicted.loc[RAW.index].tolist(), abs=1e-9)
+
+
+def test_the_printed_curl_line_works(server, predicted):
+    _, address, printed = server
+    wait_for(address)
+    line = re.search(r"^curl .*$", printed, re.MULTILINE).group()
+
+    done = subprocess.run(shlex.split(line), capture_output=True, text=True)
+
+    assert json.loads(done.stdout)["predictions"] == pytest.approx([predicted.iloc[0]])
+
+
+def test_whole_numbers_do_as_well_as_decimals_and_order_does_not_matter(post):
+    decimals = {
+        name: float(value) if isinstance(value, int) and name != "site" else value for name, value in ANIMAL.items()
+    }
+    turned = {name: ANIMAL[name] for name in [*ANIMAL][::-1]}
+
+    first, *others = (post(row).json()["predictions"] for row in (ANIMAL, decimals, turned))
+
+    assert others == [first, first]
+    assert 25 < first[0] < 50
+
+
+def test_an_unknown_label_counts_as_none_of_the_known_ones(post):
+    assert post(ANIMAL | {"site": 99}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"age": None}, "row 2, column age: nan is missing"),
+        ({"age": "old"}, "age"),
+        ({"site": None}, "site"),
+        ({"site": "north"}, "site"),
+        ({"Pop": "vic"}, "row 2, column Pop: 'vic' is none of Vic, other"),
+        ({"sex": None}, "row 2, column sex: None is missing"),
+        ({"hdlngth": 920}, "row 2, column hdlngth: 920.0 is not between 30 and 300"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_answered_with_400_and_its_column(change, words, post):
+    answer = post(ANIMAL, ANIMAL | change)
+
+    assert answer.status_code == 400, answer.text
+    assert words in answer.json()["message"]
+
+
+def test_a_missing_column_is_answered_with_400_and_its_name(post):
+    answer = post({name: value for name, value in ANIMAL.items() if name != "skullw"})
+
+    assert answer.status_code == 400, answer.text
+    assert "skullw" in answer.json()["message"]
+
+
+def test_the_server_listens_on_loopback_alone(server):
+    process, address, _ = server
+    wait_for(address)
+
+    listening = [c for c in psutil.Process(process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+
+    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+    assert psutil.Process(process.pid).children() == []
+
+
+def test_the_model_loads_and_predicts_without_this_project(champion, stack, tmp_path, predicted):
+    RAW.to_csv(tmp_path / "rows.csv")
+    program = f"""
+import mlflow, pandas as pd
+model = mlflow.sklearn.load_model({champion.tags["serving_model"]!r})
+print(model.predict(pd.read_csv("rows.csv", index_col="case")).tolist())
+try:
+    model.predict(pd.DataFrame([{ANIMAL | {"Pop": "vic"}}]))
+except Exception as error:
+    print(error)
+"""
+    environment = {"MLFLOW_TRACKING_URI": stack.url("mlflow"), "AWS_EC2_METADATA_DISABLED": "true"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    values, refusal = done.stdout.splitlines()
+    assert np.allclose(json.loads(values), predicted.loc[RAW.index])
+    assert "column Pop: 'vic' is none of Vic, other" in refusal
+
+
+def test_the_model_says_what_it_takes(champion, as_outsider):
+    info = mlflow.models.get_model_info(champion.tags["serving_model"])
+
+    assert info.signature.inputs.input_names() == config.SCHEMA.inputs
+    assert info.saved_input_example_info
+
+
+def test_a_taken_port_is_named_with_its_variable(stack, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("SERVE_PORT", str(port))
+
+        with pytest.raises(
+            StackError, match=rf"Port {port}, for the model, is taken.*make serve SERVE_PORT={port + 1}"
+        ):
+            serve(stack, MODEL)
+
+
+def test_without_a_champion_there_is_nothing_to_serve(stack, monkeypatch):
+    monkeypatch.setenv("SERVE_PORT", str(free_port()))
+
+    with pytest.raises(StackError, match=r"nobody has no champion.*make run"):
+        serve(stack, "nobody")

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import possums
+import pytest
+from mlflow.exceptions import MlflowException
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+
+from include.modeling.features import engineer, usable_rows
+from include.modeling.rows import read_rows
+from include.tracking.logged_models import pickled_by_value
+from include.tracking.serving_model import serving_model
+
+SCHEMA = possums.SCHEMA
+ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skullw": 57, "totlngth": 87, "footlgth": 67}
+
+
+def fitted(model, *, keep_gaps: bool):
+    rows = usable_rows(read_rows(possums.FILE, SCHEMA), SCHEMA, keep_gaps=keep_gaps)
+    features, transformer = engineer(rows, SCHEMA, keep_gaps=keep_gaps)
+    model.fit(features.drop(columns="taill"), features["taill"])
+    return (
+        serving_model(transformer, model, SCHEMA, keep_gaps=keep_gaps),
+        model.predict(features.drop(columns="taill")),
+        rows,
+    )
+
+
+@pytest.fixture(scope="module")
+def ridge():
+    model, _, _ = fitted(Ridge(), keep_gaps=False)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.parametrize(("model", "keep_gaps"), [(Ridge(), False), (HistGradientBoostingRegressor(max_iter=9), True)])
+def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, keep_gaps):
+    chained, expected, rows = fitted(model, keep_gaps=keep_gaps)
+
+    assert len(rows) == (104 if keep_gaps else 101)
+    assert np.allclose(chained.predict(rows[SCHEMA.inputs]), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"age": None}, "row 1, column age: None is missing"),
+        ({"sex": None}, "row 1, column sex: None is missing"),
+        ({"site": None}, "row 1, column site: None is missing"),
+        ({"age": "old"}, "row 1, column age: 'old' is not a number"),
+        ({"age": -1}, "row 1, column age: -1 is not between 0 and 30"),
+        ({"age": np.inf}, "row 1, column age: inf is not finite"),
+        ({"Pop": "vic"}, "row 1, column Pop: 'vic' is none of Vic, other"),
+        (
+            {"age": 31, "sex": "x"},
+            "row 1, column age: 31 is not between 0 and 30; row 1, column sex: 'x' is none of f, m",
+        ),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_named_with_its_row_and_column(change, words, ridge):
+    with pytest.raises(MlflowException, match=re.escape(words)) as error:
+        ridge.predict(pd.DataFrame([ANIMAL | change]))
+
+    assert error.value.get_http_status_code() == 400
+
+
+def test_a_missing_column_is_named(ridge):
+    with pytest.raises(MlflowException, match="There is no column age, sex"):
+        ridge.predict(pd.DataFrame([ANIMAL]).drop(columns=["sex", "age"]))
+
+
+def test_many_wrong_values_are_counted(ridge):
+    with pytest.raises(MlflowException, match=r"row 10, .*\(and 90 more\)"):
+        ridge.predict(pd.DataFrame([ANIMAL | {"age": 99}] * 100))
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_with_gaps_kept_a_value_may_be_missing_but_not_wrong():
+    chained, _, _ = fitted(HistGradientBoostingRegressor(max_iter=9), keep_gaps=True)
+
+    assert chained.predict(pd.DataFrame([ANIMAL | {"age": np.nan, "site": None, "sex": None}])).shape == (1,)
+    with pytest.raises(MlflowException, match="column sex: 'x' is none of f, m"):
+        chained.predict(pd.DataFrame([ANIMAL | {"sex": "x"}]))
+
+
+def test_it_loads_without_this_project(ridge, tmp_path):
+    with pickled_by_value():
+        (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(ridge))
+    program = f"""
+import pickle, pandas as pd, sys
+model = pickle.load(open("model.pkl", "rb"))
+print(model.predict(pd.DataFrame([{ANIMAL}]))[0], [name for name in sys.modules if name.startswith("include")])
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={}, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    value, modules = done.stdout.split()
+    assert float(value) == pytest.approx(ridge.predict(pd.DataFrame([ANIMAL]))[0])
+    assert modules == "[]"
+
+
+def test_nothing_is_pickled_by_value_afterwards():
+    with pickled_by_value():
+        assert cloudpickle.list_registry_pickle_by_value()
+    assert not cloudpickle.list_registry_pickle_by_value()
