@@ -34,7 +34,7 @@ from astro import sql as aql
 from include import config
 from include.errors import DataError
 from include.operators.csv_file import CSVFile
-from include.operators.links import ObjectLink, RunLink, linked
+from include.operators.links import DecidedVersionLink, ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
 from include.orchestration import defaults, sources, upstream
 from include.orchestration.datasets import MODEL
@@ -109,6 +109,15 @@ def add_line_to_file(model_run_id: str) -> list[str]:
 
     location = logged_models.of_run(MlflowClient().get_run(model_run_id)).artifact_location
     return requirements.add_to_requirements(location, config.PREDICTION_PACKAGES, config.AWS_CONNECTION)
+
+
+@mlflow_task
+def link_version(context: Any, result: object = None) -> None:  # noqa: ARG001
+    """Let the button of `run_prediction` lead to the version that predicted."""
+    from include.tracking import registry
+
+    run_id = context["ti"].xcom_pull("fetch_model_run_id")
+    registry.link_task(registry.model_version(run_id, config.REGISTERED_MODEL))
 
 
 @aql.dataframe
@@ -191,7 +200,9 @@ def predict() -> None:
         aws_conn_id=config.AWS_CONNECTION,
         model_uri="runs:/{{ ti.xcom_pull(task_ids='fetch_model_run_id') }}/model",
         data=features,
+        post_execute=link_version,
     )
+    run_prediction.operator_extra_links = (DecidedVersionLink(),)
     predictions = list_to_dataframe(predictions=run_prediction.output, target=target)
     compared = compare_with_training(predictions=predictions, features=features, model_run_id=run_id)
     plot = plot_predictions(predictions=predictions, model_run_id=run_id)

@@ -29,7 +29,7 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config
-from include.operators.links import RunLink, linked
+from include.operators.links import DecidedVersionLink, RunLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
     CreateRegisteredModelOperator,
@@ -181,7 +181,7 @@ def register_model(model: Any) -> Any:
 @mlflow_task
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
     from include.modeling.features import usable_rows
-    from include.tracking import champion
+    from include.tracking import champion, registry
 
     usable = usable_rows(rows, config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
 
@@ -196,6 +196,7 @@ def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
         max_error_rise=config.MAX_ERROR_RISE,
         unit=config.TARGET_UNIT,
     )
+    registry.link_task(registry.model_version(model_run_id, config.REGISTERED_MODEL))
     return decision.alias
 
 
@@ -219,6 +220,7 @@ def train() -> None:
     transition_model = register_model(model)
     champion = choose_champion(rows=rows, model_run_id=model["run_id"])
     linked(model, RunLink())
+    linked(champion, DecidedVersionLink())
 
     transition_model >> champion
 

@@ -83,6 +83,16 @@ class VersionLink(_Link):
         return mlflow_page(f"models/{version['name']}/versions/{version['version']}")
 
 
+class DecidedVersionLink(_Link):
+    """Lead to the version that a task decided on, or worked with: its page, pushed as `model_version_page`."""
+
+    name = "Model version"
+    key = "model_version_page"
+
+    def address(self, value: str) -> str:
+        return mlflow_page(value)
+
+
 class ObjectLink(_Link):
     """Download the object.
 

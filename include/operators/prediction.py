@@ -21,7 +21,6 @@ from mlflow.types import Schema
 from mlflow_provider.operators import pyfunc as provider
 from uv import find_uv_bin
 
-from include import config
 from include.errors import DataError
 from include.orchestration.retries import retry_policy
 from include.tracking.session import mlflow_connected
@@ -80,7 +79,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
 
     template_fields = ("model_uri", "data")
 
-    def __init__(self, *, aws_conn_id: str = config.AWS_CONNECTION, **kwargs: Any) -> None:
+    def __init__(self, *, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.python_callable = _load_and_predict

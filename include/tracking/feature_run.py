@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 
-import mlflow.sklearn
+import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from include.modeling.features import scaling
@@ -53,10 +53,7 @@ def log_transformer(transformer: Pipeline, example: pd.DataFrame) -> None:
         learned.to_csv(folder / "scaling.csv")
 
 
-def load_transformer(training_run_id: str) -> Pipeline:
+def load_transformer(training_run_id: str) -> BaseEstimator:
     """Load the transformer that turned the training data of this training run into features."""
-    client = MlflowClient()
-    feature_run = client.get_run(client.get_run(training_run_id).data.tags["features_run"])
-    location = logged_models.of_run(feature_run).artifact_location
-    with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
-        return mlflow.sklearn.load_model(location, dst_path=folder)
+    feature_run_id = MlflowClient().get_run(training_run_id).data.tags["features_run"]
+    return logged_models.load_of_run(feature_run_id, logged_models.TRANSFORMER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow.operators.python import get_current_context
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
@@ -110,6 +111,12 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     stages = {str(version.current_stage) for version in versions} - {"None"}
     existing = ", ".join([*aliases, *sorted(stages), *numbers]) or "none; run feature_eng first"
     raise DataError(f"Model {name} has no version {wanted!r}. There are: {existing}.")
+
+
+def link_task(version: ModelVersion) -> None:
+    """Let the task's button "Model version" lead to this version."""
+    page = f"models/{version.name}/versions/{version.version}"
+    get_current_context()["ti"].xcom_push("model_version_page", page)
 
 
 def model_version(run_id: str, name: str) -> ModelVersion:

@@ -197,6 +197,8 @@ def test_a_page_shows_each_task_its_result_in_mlflow_or_s3():
         "train_model": {"MLflow run"},
         f"{MODEL}.create_model_version": {"Model version"},
         f"{MODEL}.transition_model": {"Model version"},
+        "choose_champion": {"Model version"},
+        "run_prediction": {"Model version"},
         "plot_predictions": {"MLflow run"},
         "compare_with_training": {"MLflow run"},
         "save_predictions": {"S3 object"},

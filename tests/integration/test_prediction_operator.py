@@ -31,7 +31,9 @@ def rows(read_csv, passes):
 
 def predict(model_uri: str, data: object) -> pd.DataFrame:
     with DAG("predicting", start_date=datetime(2023, 1, 1), schedule=None):
-        operator = ModelLoadAndPredictOperator(task_id="predict", model_uri=model_uri, data=data)
+        operator = ModelLoadAndPredictOperator(
+            task_id="predict", model_uri=model_uri, data=data, aws_conn_id="aws_conn"
+        )
     return operator.execute({})
 
 
