@@ -117,7 +117,7 @@ def link_version(context: Any, result: object = None) -> None:  # noqa: ARG001
     from include.tracking import registry
 
     run_id = context["ti"].xcom_pull("fetch_model_run_id")
-    registry.link_task(registry.model_version(run_id, config.REGISTERED_MODEL))
+    registry.link_task(context["ti"], registry.model_version(run_id, config.REGISTERED_MODEL))
 
 
 @aql.dataframe

@@ -196,7 +196,8 @@ def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
         max_error_rise=config.MAX_ERROR_RISE,
         unit=config.TARGET_UNIT,
     )
-    registry.link_task(registry.model_version(model_run_id, config.REGISTERED_MODEL))
+    version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
+    registry.link_task(get_current_context()["ti"], version)
     return decision.alias
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow.operators.python import get_current_context
+from airflow.models import TaskInstance
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
@@ -113,10 +113,9 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     raise DataError(f"Model {name} has no version {wanted!r}. There are: {existing}.")
 
 
-def link_task(version: ModelVersion) -> None:
+def link_task(instance: TaskInstance, version: ModelVersion) -> None:
     """Let the task's button "Model version" lead to this version."""
-    page = f"models/{version.name}/versions/{version.version}"
-    get_current_context()["ti"].xcom_push("model_version_page", page)
+    instance.xcom_push("model_version_page", f"models/{version.name}/versions/{version.version}")
 
 
 def model_version(run_id: str, name: str) -> ModelVersion:

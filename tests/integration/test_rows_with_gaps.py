@@ -10,7 +10,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 
 from include import config
-from include.tracking.training_run import reference_features
+from include.tracking.training_run import reference
 
 MODEL = "sklearn.ensemble.HistGradientBoostingRegressor"
 CONF = {"hyper_parameters": {"max_iter": 20}}
@@ -43,9 +43,9 @@ def test_a_model_that_takes_gaps_is_trained_on_all_rows(trained, client, as_outs
     assert features_run.data.params["rows_left_out"] == "0"
     assert "on 104 rows" in trained.data.tags["evaluation"]
     assert 0 < trained.data.metrics["cv_rmse"] < trained.data.metrics["baseline_rmse"]
-    reference = reference_features(trained.info.run_id)
-    assert reference[["age", "footlgth"]].isna().sum().tolist() == [2, 1]
-    assert [name for name in reference if name.startswith("site")] == [f"site_{site}" for site in range(1, 8)]
+    sample = reference(trained.info.run_id)
+    assert sample[["age", "footlgth"]].isna().sum().tolist() == [2, 1]
+    assert [name for name in sample if name.startswith("site")] == [f"site_{site}" for site in range(1, 8)]
 
 
 def test_what_is_served_takes_gaps_too(trained, as_outsider):
