@@ -8,7 +8,6 @@ from textwrap import shorten
 from typing import Any
 
 from include.schema import Schema
-from include.tracking.logged_models import SERVING_MODEL
 
 VALUE_CHARACTERS = 80
 FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
@@ -60,7 +59,7 @@ def model_card(
             "",
             f"**Data:** {params['rows']} {schema.row}s from {params['data_file']}{left_out}. "
             f"**Features:** {features}; scaled by the transformer in the tag `transformer`. The model in the tag "
-            f"`{SERVING_MODEL}` takes {schema.row}s as they are measured: {', '.join(schema.inputs)}.",
+            f"`serving_model` takes {schema.row}s as they are measured: {', '.join(schema.inputs)}.",
             "",
             f"**On {schema.row}s it has not seen:**",
             "",
