@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution, distributions, packages_distributions
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 MODEL_PACKAGES = ("cloudpickle", "mlflow-skinny", "pandas", "scikit-learn")
 
 
+@functools.cache
 def pinned_requirements(model_class: str) -> list[str]:
     """Returns `name==version` of everything that a model of this class needs, as it is installed here."""
     module = model_class.partition(".")[0]

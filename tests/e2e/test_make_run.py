@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
+import signal
+import subprocess
 
 import psutil
 import pytest
 import requests
 from harness.clone import Clone
+
+from include.local_stack.stack import free_port
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -74,6 +81,27 @@ def test_status_says_what_is_up(runs, clone):
     status = clone.make("status").stdout
 
     assert re.findall(r"(\w+) +RUNNING", status) == ["postgres", "s3", "mlflow", "scheduler", "webserver", "triggerer"]
+
+
+def test_make_serve_answers_until_it_is_interrupted(runs, clone):
+    command = ["make", "serve", f"SERVE_PORT={free_port()}"]
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, **clone.shell)
+    printed = ""
+    while "Ctrl-C" not in printed:
+        line = serving.stdout.readline()
+        assert line, printed
+        printed += line
+    curl = re.search(r"^curl .*$", printed, re.MULTILINE).group()
+
+    retried = [*shlex.split(curl), "-sS", "--retry", "9", "--retry-delay", "1", "--retry-connrefused"]
+    answer = subprocess.run(retried, capture_output=True, text=True)
+    family = psutil.Process(serving.pid).children(recursive=True)
+    os.killpg(serving.pid, signal.SIGINT)
+
+    (tail,) = json.loads(answer.stdout)["predictions"]
+    assert 30 < tail < 45
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+    assert "Traceback" not in serving.stdout.read()
 
 
 def test_everything_listens_on_loopback_alone(runs, clone):
