@@ -53,14 +53,14 @@ def project_config(load_project_config):
 
 @pytest.fixture(scope="session")
 def readme():
-    """What stands in README.md below a heading, up to the next one."""
+    """The text of README.md below a heading, up to the next one."""
     text = (ROOT / "README.md").read_text()
     return lambda heading: text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 @pytest.fixture(scope="session")
 def readme_python(readme):
-    """The block of Python that stands there."""
+    """The block of Python below a heading of README.md."""
 
     def block(heading: str) -> str:
         blocks = re.findall(r"^```python\n(.*?)^```$", readme(heading), re.DOTALL | re.MULTILINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import PORTS, Stack, StackError
+from include.modeling.amounts import with_spread
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -22,7 +24,7 @@ console = Console(highlight=False, soft_wrap=True)
 def run(stack: Stack) -> None:
     """Starts what isn't up, runs the three DAGs once and prints a summary. The stack stays up."""
     stack.start()
-    pipeline = Pipeline(stack.url("airflow"))
+    pipeline = Pipeline(stack.url("airflow"), verbose=bool(os.environ.get("VERBOSE")))
     run_id = pipeline.trigger()
     started = time.monotonic()
     shown = ""
@@ -67,13 +69,12 @@ def model(api: str, run_id: str) -> dict[str, str]:
     version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
     data = requests.get(f"{api}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
     metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
-    unit = config.TARGET_UNIT
-    error = f"RMSE {metrics['cv_rmse']:.2f} ± {metrics['cv_rmse_std']:.2f} {unit} on {config.ROW}s it has not seen"
+    error = with_spread(metrics["cv_rmse"], metrics["cv_rmse_std"], config.TARGET_UNIT)
+    tags = {tag["key"]: tag["value"] for tag in version["tags"]}
     return {
-        "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}"
-        f", alias {', '.join(version.get('aliases', [])) or 'none'}",
-        "Error": f"{error}; always predicting the mean: {metrics['baseline_rmse']:.2f} {unit}",
-        "Decision": {tag["key"]: tag["value"] for tag in version["tags"]}["promotion"],
+        "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}",
+        "Alias": tags["promotion"],
+        "Error": f"RMSE {error} on {config.ROW}s it has not seen, mean and spread over the folds",
     }
 
 

@@ -1,4 +1,4 @@
-"""`make bench`: what a run of the pipeline costs as the rows grow. Prints a table in Markdown, for the README.
+"""`make bench`: what a run of the pipeline costs as the rows grow. Prints a table in Markdown, for docs/performance.md.
 
 Runs on a stack of its own, warmed up by a run that isn't counted. SIZES are numbers of rows, REPEATS the runs of each.
 """

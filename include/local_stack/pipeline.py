@@ -19,7 +19,7 @@ PATIENCE = 120  # seconds for Airflow to find the DAGs, or to start the next one
 
 
 class PipelineError(Exception):
-    """Why a run could not be started or did not succeed, with the log of the task that failed."""
+    """Why a run could not be started or did not succeed."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,15 @@ class Progress:
 
 
 class Pipeline:
-    """The three DAGs of the Airflow at `url`.
+    """The three DAGs of the Airflow at `url`. A failure shows the whole log of the task if `verbose`.
 
     Logs in as a browser does. Given a password in every call, Airflow would hash it each time, which takes more of the
     machine than the run that is watched.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, verbose: bool = False) -> None:
+        self.address = url
+        self.verbose = verbose
         self.url = f"{url}/api/v1"
         self.session = requests.Session()
         page = self.session.get(f"{url}/login/", timeout=60)
@@ -147,22 +149,31 @@ class Pipeline:
         return Progress(dag_id, state, done, len(tasks), tuple(running))
 
     def failure(self, dag_id: str, run_id: str) -> str:
-        """What the failed tasks of a run have logged, and at the end why each of them has failed."""
-        logs, reasons = [], []
-        for task in self.tasks(dag_id, run_id):
-            if task["state"] == "failed":
-                path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
-                answer = self.session.get(
-                    f"{self.url}/{path}",
-                    params={"map_index": task["map_index"]},
-                    headers={"Accept": "text/plain"},
-                    timeout=60,
-                )
-                logs.append(f"{dag_id}.{task['task_id']} failed. Its log:\n{answer.text}")
-                raised = re.findall(r"^[\w.]+(?:Error|Exception|Terminated): (.+)$", answer.text, re.MULTILINE)
-                reason = raised[-1] if raised else "see its log above"
-                reasons.append(f"{dag_id}.{task['task_id']}: {reason}")
-        return "\n".join([*logs, *reasons]) or f"{dag_id}, run {run_id}, failed."
+        """Return why each failed task of a run has failed and where its log is; with `verbose`, the log itself too."""
+        failed = [task for task in self.tasks(dag_id, run_id) if task["state"] == "failed"]
+        texts = [self._failure_of(task, dag_id, run_id) for task in failed]
+        return "\n".join(texts) or f"{dag_id}, run {run_id}, failed."
+
+    def _failure_of(self, task: dict[str, Any], dag_id: str, run_id: str) -> str:
+        name = f"{dag_id}.{task['task_id']}"
+        answer = self.session.get(
+            f"{self.url}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}",
+            params={"map_index": task["map_index"]},
+            headers={"Accept": "text/plain"},
+            timeout=60,
+        )
+        log = answer.text
+        place = re.search(r"^[*\s]*\* (/.+\.log)\s*$", log, re.MULTILINE)  # Airflow names the file at the top
+        where = place[1] if place else f"on the page of the task in Airflow, {self.address}"
+        if self.verbose:
+            return f"{log.rstrip()}\n\n{name}: {reason(log)}\nIts log, shown above: {where}"
+        return f"{name}: {reason(log)}\nIts log (make run VERBOSE=1 shows it here): {where}"
+
+
+def reason(log: str) -> str:
+    """Return the message of the last exception in a task's log, which may have several lines."""
+    raised = re.findall(r"^[\w.]+(?:Error|Exception|Terminated): (.+(?:\n(?!\[\d{4}-).+)*)", log, re.MULTILINE)
+    return raised[-1].strip() if raised else "no exception in its log"
 
 
 def in_words(refusal: str, form: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -45,7 +46,8 @@ from include.local_stack.services import (
 PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
 STORES = ("postgres", "s3", "mlflow")
 AIRFLOW = ("scheduler", "webserver", "triggerer")
-SETTINGS = ".env (or .env_example) and include/config.py"
+DESTINATION = "MLFLOW_ARTIFACTS_DESTINATION"
+RESTART = "To use the new settings: make stop, then make run"
 PATIENCE = 180  # seconds that a service may take to come up
 
 
@@ -245,8 +247,10 @@ class Stack:
             for name, port in self._asked.items():
                 if port != self.ports[name]:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
-            if (self.home / "supervisord.conf").read_text() != self._configuration():
-                raise StackError(f"The stack was started with other settings than {SETTINGS} have now: make stop")
+            before, now = (self.home / "supervisord.conf").read_text(), self._configuration()
+            if before != now:
+                changed = ", ".join(changed_settings(before, now)) or "the project's own code"
+                raise StackError(f"The stack was started with other settings. Changed since then: {changed}. {RESTART}")
             return
         self.stop()
         self.settle()
@@ -268,7 +272,7 @@ class Stack:
     def _services(self) -> dict[str, Service]:
         from include import config  # here, so that the stack can be stopped whatever someone has written there
 
-        destination = self.shared_variables().get("MLFLOW_ARTIFACTS_DESTINATION", config.ARTIFACTS_URL)
+        destination = self.shared_variables().get(DESTINATION, config.ARTIFACTS_URL)
         services = [
             postgres(self.home / "postgres", self.ports),
             s3(self.ports, self.s3_login(), self._settings.get("s3_secret", "")),
@@ -277,10 +281,18 @@ class Stack:
         ]
         return {service.name: service for service in services}
 
+    def _known_settings(self) -> dict[str, str]:
+        """Return the settings that reach a service only when it starts."""
+        from include import config  # here, as above
+
+        variables = self.shared_variables()
+        artifacts = variables.pop(DESTINATION, config.ARTIFACTS_URL)
+        return variables | {f"{DESTINATION} (ARTIFACTS_URL)": artifacts}
+
     def _configuration(self) -> str:
-        known = hashlib.sha256(json.dumps(self.shared_variables()).encode()).hexdigest()
+        known = [f"; {name} {fingerprint(value)}" for name, value in sorted(self._known_settings().items())]
         sections = [
-            f"; the variables of this start: {known}\n",
+            "\n".join([*known, ""]),
             "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
             "[unix_http_server]\nfile=supervisor.sock\n",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
@@ -380,6 +392,19 @@ class Stack:
         with contextlib.chdir(self.home):
             transport = SupervisorTransport(serverurl="unix://supervisor.sock")
             yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
+
+
+def changed_settings(before: str, now: str) -> list[str]:
+    """Return the settings whose fingerprints differ between two configurations of the supervisor.
+
+    None, if the first one was written by a version of this project that did not name them.
+    """
+    old, new = (dict(re.findall(r"^; (\w+(?: \(\w+\))?) (\w{64})$", text, re.MULTILINE)) for text in (before, now))
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)) if old else []
+
+
+def fingerprint(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def is_free(port: int) -> bool:

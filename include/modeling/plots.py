@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from include.modeling.evaluation import Evaluation, errors
 from include.schema import Schema
@@ -32,30 +35,30 @@ def predictions(predicted: pd.DataFrame, model: str, schema: Schema, picture: Pa
         picture: An image for the corner. A missing file is left out.
     """
     drawn = min(len(predicted), MARKS)
-    some = predicted.iloc[np.linspace(0, len(predicted) - 1, drawn).astype(int)]
+    selected = np.linspace(0, len(predicted) - 1, drawn).astype(int)
+    some = predicted.iloc[selected]
     figure = Figure(figsize=(11, 5.5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    rows = range(len(some))
-    axes.vlines(rows, some["true"], some["predicted"], color=QUIET, linewidth=1, zorder=1)
-    axes.scatter(rows, some["true"], s=22, color=TRUE, label="true", zorder=2)
-    axes.scatter(rows, some["predicted"], s=22, color=PREDICTED, marker="D", label="predicted", zorder=2)
-    ticks = sorted({int(tick) for tick in axes.get_xticks() if 0 <= tick < len(some)})
-    axes.set_xticks(ticks, [str(some.index[tick]) for tick in ticks])
+    places = _row_axis(axes, predicted.index)[selected]
+    axes.plot(places, some["true"], color=TRUE, marker="o", markersize=4, linewidth=1, label="true")
+    axes.plot(places, some["predicted"], color=PREDICTED, marker="D", markersize=4, linewidth=1, label="predicted")
+    axes.margins(x=0.02)
     of_how_many = "" if drawn == len(predicted) else f" ({drawn} of {len(predicted):,} drawn)"
     axes.set_xlabel(f"{schema.row}, by {predicted.index.name or 'number'}{of_how_many}")
     axes.set_ylabel(f"{schema.target_label} ({schema.target_unit})")
     found = in_words(errors(predicted["true"], predicted["predicted"]), schema.target_unit)
     axes.set_title(
         f"{schema.target_label.capitalize()}, true and predicted by {model}:\n"
-        f"{found}, but these {schema.row}s were in its training data",
+        f"{found}, in-sample: it was trained on these {schema.row}s",
         loc="left",
+        y=1.0,  # not above the picture, but to the left of it
+        pad=26,  # room for the legend, which hides no mark there
     )
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.3 * (high - low))  # room for legend and picture above all marks
-    axes.legend(loc="upper left", ncols=2, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False)
+    axes.grid(axis="y", color=QUIET, linewidth=0.5, alpha=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     if picture and picture.is_file():
-        corner = axes.inset_axes((0.86, 0.76, 0.14, 0.24))
+        corner = axes.inset_axes((0.87, 1.005, 0.13, 0.2), anchor="SE")
         corner.imshow(matplotlib.image.imread(picture))
         corner.axis("off")
     return _without_math(figure)
@@ -164,6 +167,23 @@ def importances(table: pd.DataFrame, schema: Schema) -> Figure:
 def in_words(found: Mapping[str, float] | pd.Series, unit: str) -> str:
     """Return the errors `mae` and `rmse` as a phrase."""
     return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"
+
+
+def _row_axis(axes: Axes, rows: pd.Index) -> NDArray[Any]:
+    """Label the x-axis with row numbers, and return the place of each row on it.
+
+    Numbers that are nearly consecutive are places of their own, with ticks at round numbers. Any other rows, such as
+    those with names or with scattered numbers, stand in their order, and some of them are labelled.
+    """
+    consecutive = pd.api.types.is_integer_dtype(rows) and rows.is_monotonic_increasing
+    if consecutive and rows[-1] - rows[0] < 2 * len(rows):
+        places, labels = rows.to_numpy(), None
+    else:
+        places, labels = np.arange(len(rows)), rows
+    candidates = MaxNLocator(10, steps=[1, 2, 5, 10], integer=True).tick_values(places[0], places[-1])
+    ticks = [int(tick) for tick in candidates if places[0] <= tick <= places[-1]]
+    axes.set_xticks(ticks, [str(tick if labels is None else labels[tick]) for tick in ticks])
+    return places
 
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series) -> None:

@@ -69,7 +69,7 @@ def test_the_connections_are_those_of_the_projects_config(project_config):
 
 
 def test_production_is_not_told_to_copy_what_suits_a_laptop():
-    """README.md, "More than one machine", sends people to part 1 alone."""
+    """docs/deployment.md sends people to part 1 alone."""
     assert {name for name in NEEDED if name.startswith("AIRFLOW")} == CONNECTIONS | {
         "AIRFLOW__CORE__XCOM_BACKEND",
         "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID",

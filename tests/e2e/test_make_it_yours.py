@@ -23,7 +23,7 @@ from include.local_stack import stack
 
 OURS = re.compile(r"possums?|\btaill?s?\b|\banimals?\b|\bridge|\balphas\b|brushtail|\bcm\b|hdlngth", re.IGNORECASE)
 
-# What the user writes into include/config.py, in the place of what stands there, beside the README's forest.
+# What the user writes into include/config.py, in place of what is there, in addition to the README's forest.
 EDITS = {
     "DATA_FILE": "diabetes.csv",
     "ROW": "patient",

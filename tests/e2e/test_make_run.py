@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
@@ -48,13 +49,16 @@ def test_it_says_what_it_does(runs):
 def test_the_summary_is_true(runs, clone):
     mlflow = f"http://127.0.0.1:{clone.ports['MLFLOW_PORT']}/api/2.0/mlflow"
     for number, run in enumerate(runs, start=1):
-        assert f"Reg_RidgeCV_possums, version {number}, stage Staging, alias champion" in run.stdout
+        assert f"Reg_RidgeCV_possums, version {number}, stage Staging" in run.stdout
+        assert re.search(r"^  Alias +champion: RMSE 1\.\d+ cm, ", run.stdout, re.MULTILINE)
     name = {"name": "Reg_RidgeCV_possums", "alias": "champion"}
     version = requests.get(f"{mlflow}/registered-models/alias", params=name, timeout=30).json()["model_version"]
     data = requests.get(f"{mlflow}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
-    rmse = next(metric["value"] for metric in data["metrics"] if metric["key"] == "cv_rmse")
+    metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
     assert version["version"] == "2"
-    assert f"RMSE {rmse:.2f}" in runs[1].stdout
+    assert (
+        f"RMSE {metrics['cv_rmse']:.1f} ± {metrics['cv_rmse_std']:.1f} cm on animals it has not seen" in runs[1].stdout
+    )
     for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT"):
         assert f"http://localhost:{clone.ports[name]}" in runs[1].stdout
 
@@ -135,13 +139,16 @@ def test_a_run_that_fails_says_why(runs, clone):
     rows = file.read_text()
     file.write_text("")
 
-    failed = clone.make("run")
+    failed, verbose = clone.make("run"), clone.make("run", "VERBOSE=1")
 
     file.write_text(rows)
     assert failed.returncode != 0
-    assert "feature_eng.extract_data failed. Its log:" in failed.stdout
-    (reason,) = [line for line in failed.stdout.splitlines() if line.startswith("feature_eng.extract_data: ")]
+    reason, log = failed.stdout.splitlines()[-2:]
+    assert reason.startswith("Failed. feature_eng.extract_data: ")
     assert reason.endswith("possum.csv is empty. Put the data there.")
+    assert Path(re.findall(r"VERBOSE=1 .*: (/.+)$", log)[0]).read_text().count("possum.csv is empty") > 0
+    assert "Traceback" not in failed.stdout
+    assert "Traceback" in verbose.stdout
 
 
 def test_a_config_that_cannot_be_read_is_named_and_stops_nothing_else(runs, clone):

@@ -84,12 +84,28 @@ def test_it_does_not_move_while_it_is_up(small, ports):
         Stack(small.home, ports=ports | {"s3": free_port()}).start("s3")
 
 
-def test_changed_settings_need_a_new_start(small, tmp_path):
+def test_changed_settings_are_named_and_need_a_new_start(small, tmp_path):
     small.start("s3")
+    text = small.variables.read_text()
     small.variables = tmp_path / ".env"
-    small.variables.write_text("MLFLOW_ARTIFACTS_DESTINATION=s3://mine\n")
+    small.variables.write_text(text.replace("s3://localxcom", "s3://mine").replace("PARALLELISM=8", "PARALLELISM=4"))
 
-    with pytest.raises(StackError, match=r"other settings .* make stop"):
+    with pytest.raises(StackError) as refused:
+        small.start("s3")
+
+    assert str(refused.value) == (
+        "The stack was started with other settings. Changed since then: AIRFLOW__ASTRO_SDK__XCOM_STORAGE_URL, "
+        "AIRFLOW__CORE__PARALLELISM. To use the new settings: make stop, then make run"
+    )
+
+
+def test_another_place_for_artifacts_is_a_changed_setting(small, tmp_path):
+    small.start("s3")
+    text = small.variables.read_text()
+    small.variables = tmp_path / ".env"
+    small.variables.write_text(f"{text}\nMLFLOW_ARTIFACTS_DESTINATION=s3://mine\n")
+
+    with pytest.raises(StackError, match=r"Changed since then: MLFLOW_ARTIFACTS_DESTINATION \(ARTIFACTS_URL\)\. "):
         small.start("s3")
 
 

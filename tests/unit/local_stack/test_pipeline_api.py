@@ -10,7 +10,7 @@ import pytest
 
 pipeline = pytest.importorskip("include.local_stack.pipeline", reason="needs the stack without Docker")
 Pipeline, PipelineError = pipeline.Pipeline, pipeline.PipelineError
-in_words, is_current = pipeline.in_words, pipeline.is_current
+in_words, is_current, reason = pipeline.in_words, pipeline.is_current, pipeline.reason
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 LOGIN_PAGE = '<form><input name="csrf_token" type="hidden" value="token"><input name="password"></form>'
@@ -100,3 +100,70 @@ def test_a_hyperparameter_that_breaks_its_rule_is_named():
 def test_any_other_refusal_is_shown_with_its_status(body, airflow):
     with pytest.raises(PipelineError, match=r"Airflow rejected POST dags/feature_eng/dagRuns \(status 409\): \w+"):
         airflow(409, body).trigger()
+
+
+LOG = """\
+*** Found local files:
+***   * /home/ann/possums/.local/airflow/logs/dag_id=feature_eng/run_id=manual/task_id=extract_data/attempt=1.log
+[2026-11-25, 12:00:00 UTC] {local_task_job_runner.py:123} ▶ Pre task execution logs
+[2026-11-25, 12:00:01 UTC] {taskinstance.py:3313} ERROR - Task failed with exception
+Traceback (most recent call last):
+  File "include/modeling/rows.py", line 1, in read_rows
+include.errors.DataError: possum.csv, line 3: no number
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+airflow.exceptions.AirflowFailException: 2 values in possum.csv can't be used:
+line 3, column age: 'x' is not a number
+line 4, column age: 99 is above 30
+[2026-11-25, 12:00:01 UTC] {taskinstance.py:1225} INFO - Marking task as FAILED.
+"""
+REASON = """\
+2 values in possum.csv can't be used:
+line 3, column age: 'x' is not a number
+line 4, column age: 99 is above 30"""
+
+
+@pytest.fixture
+def failed(server):
+    """An Airflow in which extract_data has failed."""
+
+    def failed(log: str, verbose: bool = False) -> str:
+        task = {"task_id": "extract_data", "state": "failed", "try_number": 1, "map_index": -1}
+        others = [{"task_id": "build_features", "state": "upstream_failed"}]
+
+        def answer(request):
+            if request.path.startswith("/login/"):
+                return 200, LOGIN_PAGE if request.command == "GET" else "welcome"
+            return 200, log if "/logs/" in request.path else json.dumps({"task_instances": [task, *others]})
+
+        server.answer = answer
+        return Pipeline(server.url, verbose).failure("feature_eng", "manual")
+
+    return failed
+
+
+def test_a_failure_shows_the_reason_and_the_file_of_the_log(failed):
+    assert failed(LOG) == (
+        f"feature_eng.extract_data: {REASON}\n"
+        "Its log (make run VERBOSE=1 shows it here): /home/ann/possums/.local/airflow/logs/dag_id=feature_eng/"
+        "run_id=manual/task_id=extract_data/attempt=1.log"
+    )
+
+
+def test_a_failure_shows_the_whole_log_on_request(failed):
+    shown = failed(LOG, verbose=True)
+
+    assert shown.startswith(LOG)
+    assert f"feature_eng.extract_data: {REASON}\n" in shown.removeprefix(LOG)
+
+
+def test_a_failure_without_a_log_file_leads_to_the_page_of_the_task(failed, server):
+    log = LOG.partition("\n")[2].partition("\n")[2]
+
+    assert failed(log).endswith(f"here): on the page of the task in Airflow, {server.url}")
+
+
+def test_a_task_that_was_killed_has_no_reason():
+    assert reason("[2026-11-25, 12:00:00 UTC] INFO - Task exited with return code -9\n") == "no exception in its log"

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import possums
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -45,17 +44,18 @@ def draw(figure: Figure) -> np.ndarray:
     return matplotlib.image.imread(file)
 
 
-def drawn(axes: Axes, kind: type) -> list:
-    return [collection for collection in axes.collections if isinstance(collection, kind)]
+def lines(figure: Figure) -> dict[str, list[list[float]]]:
+    """The points of each line of the plot of the predictions, by its name in the legend."""
+    return {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
 
 
-def marks(figure: Figure) -> int:
-    """How many dots, lines and hexagons are drawn."""
-    return sum(
-        len(mark.get_segments() if isinstance(mark, LineCollection) else mark.get_offsets())
-        for axes in figure.axes
-        for mark in axes.collections
-    )
+def ticks(figure: Figure) -> dict[float, str]:
+    return {label.get_position()[0]: label.get_text() for label in figure.axes[0].get_xticklabels()}
+
+
+def dots(figure: Figure) -> int:
+    """How many dots and hexagons are drawn."""
+    return sum(len(collection.get_offsets()) for axes in figure.axes for collection in axes.collections)
 
 
 @pytest.fixture(params=[True, False], ids=["with the picture", "without the picture"])
@@ -76,7 +76,9 @@ def test_predictions_of_few_and_many(rows, picture):
     assert time.process_time() - began < 10
     assert pixels.min() < 0.5  # something is drawn
     assert len(figure.findobj(matplotlib.image.AxesImage)) == picture.is_file()
-    assert marks(figure) == 3 * min(rows, 150)  # true, predicted, and a line between
+    assert {name: len(points) for name, points in lines(figure).items()} == dict.fromkeys(
+        ["true", "predicted"], min(rows, 150)
+    )
 
 
 @pytest.mark.filterwarnings("error")
@@ -87,7 +89,7 @@ def test_out_of_fold_of_few_and_many(rows):
     draw(figure)
 
     assert time.process_time() - began < 10
-    assert 2 * min(rows, 50) <= marks(figure) < 6_000
+    assert 2 * min(rows, 50) <= dots(figure) < 6_000
     assert bool(figure.findobj(PolyCollection)) == (rows > 3_000)  # too many to tell apart
 
 
@@ -99,20 +101,33 @@ def test_the_plot_of_predictions_says_what_it_shows():
     assert axes.get_ylabel() == "tail length (cm)"
     assert axes.get_title(loc="left") == (
         "Tail length, true and predicted by possums, version 3:\n"
-        "off by 1.00 cm on average (RMSE 1.00 cm), but these animals were in its training data"
+        "off by 1.00 cm on average (RMSE 1.00 cm), in-sample: it was trained on these animals"
     )
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["true", "predicted"]
 
 
 @pytest.mark.parametrize("picture", [True], indirect=True)
-def test_legend_and_picture_hide_no_mark(picture):
-    figure = plots.predictions(table(104), "a model", SCHEMA, picture)
+def test_legend_and_picture_hide_neither_a_mark_nor_the_title(picture):
+    figure = plots.predictions(table(104), "Reg_RidgeCV_possums, version 3", SCHEMA, picture)
     draw(figure)
     axes = figure.axes[0]
 
     highest = axes.transData.transform([0, table(104)["true"].max()])[1]
-    assert axes.get_legend().get_window_extent().y0 > highest
-    assert axes.child_axes[0].get_window_extent().y0 > highest
+    legend, corner = axes.get_legend().get_window_extent(), axes.child_axes[0].get_window_extent()
+    title = axes._left_title.get_window_extent()
+    assert legend.y0 > highest
+    assert corner.y0 > highest
+    assert not corner.overlaps(title)
+    assert not legend.overlaps(title)
+
+
+@pytest.mark.parametrize("rows", [5, 104])
+def test_the_marks_fill_the_axes(rows):
+    figure = plots.predictions(table(rows), "a model", SCHEMA)
+
+    low, high = figure.axes[0].get_ylim()
+    drawn = table(rows)
+    assert (drawn.max().max() - drawn.min().min()) / (high - low) > 0.9
 
 
 def test_the_out_of_fold_plot_says_what_it_shows():
@@ -132,20 +147,57 @@ def test_true_and_predicted_of_an_animal_are_one_above_the_other():
 
     figure = plots.predictions(predicted, "a model", SCHEMA)
 
-    axes = figure.axes[0]
-    dots = {dots.get_label(): dots.get_offsets().tolist() for dots in drawn(axes, PathCollection)}
-    assert dots == {"true": [[0, 30], [1, 40]], "predicted": [[0, 31], [1, 41]]}
-    assert {label.get_position()[0]: label.get_text() for label in axes.get_xticklabels()} == {0: "9", 1: "4"}
-    assert [line.tolist() for line in drawn(axes, LineCollection)[0].get_segments()] == [
-        [[0, 30], [0, 31]],
-        [[1, 40], [1, 41]],
-    ]
+    assert lines(figure) == {"true": [[0, 30], [1, 40]], "predicted": [[0, 31], [1, 41]]}
+    assert ticks(figure) == {0: "9", 1: "4"}
+
+
+def test_each_animal_has_a_mark_on_each_line():
+    figure = plots.predictions(table(104), "a model", SCHEMA)
+
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o", "D"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (5, [1, 2, 3, 4, 5]),
+        (104, [20, 40, 60, 80, 100]),
+        (100_000, [*range(10_000, 100_001, 10_000)]),
+    ],
+    ids=str,
+)
+def test_ticks_stand_at_round_row_numbers(rows, expected):
+    assert ticks(plots.predictions(table(rows), "a model", SCHEMA)) == {number: str(number) for number in expected}
+
+
+def test_rows_that_were_left_out_move_no_other():
+    rows = table(104).drop(index=[41, 44, 46])
+
+    figure = plots.predictions(rows, "a model", SCHEMA)
+
+    assert [x for x, _ in lines(figure)["true"]] == rows.index.tolist()
+    assert ticks(figure)[60] == "60"
+
+
+@pytest.mark.parametrize(
+    "names", [[f"animal {n}" for n in range(60)], [n**3 for n in range(60)]], ids=["text", "scattered numbers"]
+)
+def test_rows_without_consecutive_numbers_stand_in_their_order(names):
+    rows = table(60).set_axis(pd.Index(names, name="name"))
+
+    figure = plots.predictions(rows, "a model", SCHEMA)
+
+    assert [x for x, _ in lines(figure)["true"]] == [*range(60)]
+    assert ticks(figure) == {place: str(names[place]) for place in range(0, 60, 10)}
 
 
 def test_residuals_are_what_was_predicted_too_short():
     figure = plots.out_of_fold(evaluation(3), SCHEMA)
 
-    left, right = (next(dots.get_offsets() for dots in drawn(axes, PathCollection)) for axes in figure.axes)
+    left, right = (
+        next(dots.get_offsets() for dots in axes.collections if isinstance(dots, PathCollection))
+        for axes in figure.axes
+    )
     np.testing.assert_allclose(left, table(3)[["true", "predicted"]])
     np.testing.assert_allclose(right, np.column_stack([table(3)["predicted"], [1, 1, 1]]))
 
@@ -159,21 +211,21 @@ def test_of_many_animals_some_are_drawn_and_all_are_counted():
     axes = figure.axes[0]
     assert axes.get_xlabel() == "animal, by case (150 of 200,000 drawn)"
     assert "off by 1.50 cm on average" in axes.get_title(loc="left")
-    assert next(label.get_text() for label in axes.get_xticklabels()) == "1"
-    true = drawn(axes, PathCollection)[0].get_offsets()[:, 1]
-    assert (true[0], true[-1]) == (many["true"].iloc[0], many["true"].iloc[-1])
+    points = lines(figure)["true"]
+    assert points[0] == [1, many["true"].iloc[0]]
+    assert points[-1] == [200_000, many["true"].iloc[-1]]
 
 
 @pytest.mark.parametrize("rows", SIZES)
 def test_no_animal_is_named_twice_on_the_axis(rows):
-    labels = [label.get_text() for label in plots.predictions(table(rows), "a model", SCHEMA).axes[0].get_xticklabels()]
+    labels = list(ticks(plots.predictions(table(rows), "a model", SCHEMA)).values())
 
     assert len(labels) == len(set(labels)) > 1
 
 
 @pytest.mark.parametrize("rows", [149, 150, 151, 299, 301])
 def test_no_more_marks_than_fit(rows):
-    assert marks(plots.predictions(table(rows), "a model", SCHEMA)) == 3 * min(rows, 150)
+    assert len(lines(plots.predictions(table(rows), "a model", SCHEMA))["true"]) == min(rows, 150)
 
 
 def test_without_a_name_rows_go_by_number():

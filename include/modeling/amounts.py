@@ -1,0 +1,13 @@
+"""Numbers with their unit, in the digits that mean something."""
+
+from __future__ import annotations
+
+import math
+
+
+def with_spread(mean: float, spread: float, unit: str = "") -> str:
+    """Return `mean ± spread unit`: one significant digit of the spread, and no digit that it makes meaningless."""
+    decimals = 3
+    if math.isfinite(spread) and spread > 0:
+        decimals = max(0, -math.floor(math.log10(spread)))
+    return f"{mean:,.{decimals}f} ± {spread:,.{decimals}f} {unit}".rstrip()

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from include.modeling.amounts import with_spread
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread", "expected"),
+    [
+        (1.2114, 0.1934, "1.2 ± 0.2 cm"),
+        (306.101, 25.3, "306 ± 25 cm"),
+        (54_321.6, 1_234.5, "54,322 ± 1,234 cm"),
+        (0.00123, 0.000042, "0.00123 ± 0.00004 cm"),
+        (0.5432, 0.1, "0.5 ± 0.1 cm"),
+        (1.5, 0, "1.500 ± 0.000 cm"),
+        (1.5, float("nan"), "1.500 ± nan cm"),
+    ],
+)
+def test_digits_are_those_that_the_spread_justifies(mean, spread, expected):
+    assert with_spread(mean, spread, "cm") == expected
+
+
+def test_an_amount_without_a_unit_is_a_number():
+    assert with_spread(0.61, 0.08) == "0.61 ± 0.08"
