@@ -1,10 +1,12 @@
 """
 ### Feature engineering
 
-Runs when someone triggers it. The DAGs `train` and `predict` follow by themselves.
+Runs when someone triggers it, or on the schedule in `include/config.py` (now: {SCHEDULE}). The DAGs `train` and
+`predict` follow by themselves. A scheduled run that finds the rows, code and versions of the newest model version
+unchanged ends in `build_features`, which is then skipped.
 
 ```
-include/{DATA_FILE}
+{DATA_FILE}
  |
  |  extract_data     reads and checks the rows
  |  build_features   leaves out rows that the model can't take, one-hot encodes labels, scales everything
@@ -22,9 +24,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
+from airflow.exceptions import AirflowSkipException
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
+from airflow.utils.types import DagRunType
 from astro import sql as aql
 
 from include import config
@@ -90,7 +94,14 @@ def prepare_mlflow_experiment() -> Any:
 def extract_data() -> pd.DataFrame:
     from include.modeling.rows import read_training_rows
 
-    data_file = sources.read(get_current_context()["params"]["data_file"], config.INCLUDE)
+    context = get_current_context()
+    data_file = sources.read(
+        context["params"]["data_file"],
+        folder=config.INCLUDE,
+        aws_conn_id=config.AWS_CONNECTION,
+        hosts=config.DATA_HOSTS + sources.host_of(config.DATA_FILE),
+    )
+    context["ti"].xcom_push("data_version", data_file.version)
     keep_gaps = config.ROWS_WITH_GAPS == "keep"
     return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS, keep_gaps=keep_gaps)
 
@@ -99,23 +110,30 @@ def extract_data() -> pd.DataFrame:
 @mlflow_task
 def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     from include.modeling import features, models
-    from include.tracking import feature_run, runs
+    from include.tracking import feature_run, registry, runs
 
     context = get_current_context()
     keep_gaps = config.ROWS_WITH_GAPS == "keep"
     usable = features.usable_rows(rows, config.SCHEMA, keep_gaps=keep_gaps)
     engineered, transformer = features.engineer(usable, config.SCHEMA, keep_gaps=keep_gaps)
     inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
-    models.try_out(config.MODEL_CLASS, context["params"]["hyper_parameters"], inputs, target, config.SEED)
+    hyper_parameters = context["params"]["hyper_parameters"]
+    models.try_out(config.MODEL_CLASS, hyper_parameters, inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
+    if is_scheduled(context) and registry.is_trained_on(config.REGISTERED_MODEL, lineage, hyper_parameters):
+        raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
     if not runs.find_finished(experiment_id, lineage):
-        left_out = len(rows) - len(usable)
+        data_file, left_out = context["params"]["data_file"], len(rows) - len(usable)
+        data_version = context["ti"].xcom_pull("extract_data", key="data_version")
         with feature_run.start(experiment_id, lineage):
-            feature_run.log_rows(
-                usable, context["params"]["data_file"], left_out, config.SCHEMA, lineage["data_digest"]
-            )
+            feature_run.log_rows(usable, data_file, data_version, left_out, config.SCHEMA, lineage["data_digest"])
             feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
+
+
+def is_scheduled(context: Any) -> bool:
+    """Return whether nobody started this run by hand, who would want a new version in any case."""
+    return context["dag_run"].run_type in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED)
 
 
 def announce(context: Any, result: object = None) -> None:  # noqa: ARG001
@@ -124,7 +142,7 @@ def announce(context: Any, result: object = None) -> None:  # noqa: ARG001
 
 
 @dag(
-    schedule=None,
+    schedule=defaults.schedule(config.SCHEDULE),
     doc_md=defaults.documented(__doc__),
     params={"data_file": defaults.data_file(), "hyper_parameters": defaults.hyper_parameters()},
     **defaults.DAG_DEFAULTS,

@@ -56,7 +56,13 @@ def fetch_rows() -> pd.DataFrame | None:
     data_file = get_current_context()["params"]["data_file"]
     if not data_file:
         return None
-    return read_rows(sources.read(data_file, config.INCLUDE), config.SCHEMA, target_required=False)
+    file = sources.read(
+        data_file,
+        folder=config.INCLUDE,
+        aws_conn_id=config.AWS_CONNECTION,
+        hosts=config.DATA_HOSTS + sources.host_of(config.DATA_FILE),
+    )
+    return read_rows(file, config.SCHEMA, target_required=False)
 
 
 def new_rows() -> pd.DataFrame | None:

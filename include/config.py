@@ -13,7 +13,8 @@ INCLUDE = Path(__file__).resolve().parent
 
 # --- The data: one row per animal ---
 
-DATA_FILE = "possum.csv"  # in include/
+DATA_FILE = "possum.csv"  # in include/; or s3://bucket/key, or https://host/path; CSV or Parquet
+DATA_HOSTS: tuple[str, ...] = ()  # from which a form may take https addresses; the host of DATA_FILE always counts
 ROW = "animal"  # what a row is, in the singular
 ROW_NUMBER: str | None = "case"  # identifies a row, is no feature; None where the file has no such column
 TARGET = "taill"
@@ -100,6 +101,7 @@ MLFLOW_CONNECTION = "mlflow_default"
 AWS_CONNECTION = "aws_conn"
 FEATURES_DATASET = "s3://data_possum.csv"
 MODEL_DATASET = "model_trained"
+SCHEDULE: str | None = None  # of feature_eng: None (by hand), a cron expression, or a Dataset's URI
 TASK_MINUTES = 15  # that a task may take
 TAGS = ["possums"]
 OWNER = "possum team"

@@ -6,13 +6,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from croniter import croniter
 from jsonschema import Draft4Validator, ValidationError, validate
 from jsonschema.exceptions import SchemaError
 
 from include.errors import ConfigurationError
 
-DATA_FILE_PATTERN = r"^[\w][\w .-]*\.csv$(?!\n)"
+# A name in include/, s3://bucket/key or https://host/path, CSV or Parquet.
+DATA_FILE_PATTERN = r"^(?:\w[\w .-]*|s3://[^/\s]+/[^\s?#]+|https://[^/\s@]+/[^\s?#]+)\.(?:csv|parquet)$(?!\n)"
+DATA_FILE_WORDS = (
+    "the name of a file in include/ (letters, digits, spaces, '_', '.', '-'; no folder), s3://bucket/key, or "
+    "https://host/path on a host of DATA_HOSTS; with .csv or .parquet at the end"
+)
 NAME = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
+HOSTS = "names of hosts in parentheses, such as ('data.example.org',)"
 S3_URL = {"type": "string", "pattern": r"^s3://[^/\s]+(/\S+)?$", "description": "s3://bucket or s3://bucket/prefix"}
 NAMES = [
     *("ROW", "TARGET_LABEL", "TARGET_UNIT", "MODEL_CLASS", "OWNER", "PLOT_FILE"),
@@ -21,13 +28,13 @@ NAMES = [
     *("FEATURES_DATASET", "MODEL_DATASET"),
 ]
 # JSON Schema for each setting, of draft 4, for which 5.0 is not an integer. The description ends "It has to be ...".
+PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 RULES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES, NAME),
     "DATA_FILE": {
         "type": "string",
         "pattern": DATA_FILE_PATTERN,
-        "description": "the name of a file in include/, without a folder: letters, digits, spaces, '_', '.', '-', "
-        "and .csv at the end",
+        "description": DATA_FILE_WORDS,
     },
     "DATA_BUCKET": {
         "type": "string",
@@ -40,6 +47,8 @@ RULES: dict[str, dict[str, Any]] = {
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
     "SEED": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "an integer from 0 to 2**32 - 1"},
     "TOLERANCE": {"type": "number", "minimum": 0, "description": "a number from 0 on, such as 0.02 for 2%"},
+    "DATA_HOSTS": {"type": "array", "items": {"type": "string", "pattern": r"^[\w.-]+$"}, "description": HOSTS},
+    "SCHEDULE": {"type": ["null", "string"], "description": "None, a cron expression or a Dataset's URI"},
     "FAIL_ON_DRIFT": {"type": "boolean", "description": "True or False"},
     "TASK_MINUTES": {"type": "number", "minimum": 1, "description": "a number of minutes from 1 on"},
 }
@@ -48,11 +57,23 @@ RULES: dict[str, dict[str, Any]] = {
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for the first setting, by name, that has a value that it can't have."""
     for name, rule in RULES.items():
-        if not Draft4Validator(rule).is_valid(settings[name]):
+        value = list(settings[name]) if isinstance(settings[name], tuple) else settings[name]  # JSON has no tuples
+        if not Draft4Validator(rule).is_valid(value):
             raise ConfigurationError(
                 f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
             )
+    check_schedule(settings["SCHEDULE"])
     check_hyper_parameters(settings["HYPER_PARAMETERS"], settings["HYPER_PARAMETER_RULES"])
+
+
+def check_schedule(schedule: str | None) -> None:
+    """Raise ConfigurationError for a schedule that Airflow would not accept."""
+    is_known = schedule is None or schedule in PRESETS or "://" in schedule or croniter.is_valid(schedule)
+    if not is_known:
+        raise ConfigurationError(
+            f"SCHEDULE in include/config.py is {schedule!r}. It has to be None (started by hand), a cron expression "
+            "such as '0 6 * * *', or a Dataset's URI such as 's3://bucket/rows.csv'."
+        )
 
 
 def check_hyper_parameters(hyper_parameters: Mapping[str, Any], rules: Mapping[str, Any]) -> None:

@@ -34,7 +34,7 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     _, header = next(records)
     _, first_row = next(records, (2, []))
     optional = set() if target_required else {schema.target}
-    names = _column_names(header, schema, optional, errors)
+    names = column_names(header, schema, optional, errors)
     wanted = [name for name in names if isinstance(name, str)]
     if not wanted or len(first_row) > len(header):  # pandas would leave out what is too much
         _check_fields(content, errors)
@@ -86,8 +86,8 @@ def _records(content: bytes, source: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{source}, line {line}: {error}. Close the quotes.") from None
 
 
-def _column_names(header: list[str], schema: Schema, optional: set[str], errors: FileErrors) -> list[str | int]:
-    """The schema's name for each column of the file, and the place for a column that the schema doesn't name.
+def column_names(header: list[str], schema: Schema, optional: set[str], errors: FileErrors) -> list[str | int]:
+    """Return the schema's name for each column of the file, and the place for one that the schema doesn't name.
 
     Upper and lower case count as the same where no column has the very name.
     """

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from include.modeling.csv_text import GAPS, read_table
+from include.modeling import csv_text, parquet_table
+from include.modeling.csv_text import GAPS
 from include.modeling.file_errors import FileErrors
 from include.schema import WHOLE_NUMBER, Categorical, Numeric, Schema
 
@@ -23,11 +24,13 @@ class DataFile:
 
     Attributes:
         address: Where it is, as the user gave it: what error messages name.
-        content: CSV: UTF-8, comma-separated, with a header.
+        content: Parquet, if the address ends so, or CSV: UTF-8, comma-separated, with a header.
+        version: Which version of the file this is, where the source has versions.
     """
 
     address: str
     content: bytes
+    version: str | None = None
 
 
 def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int, keep_gaps: bool = False) -> pd.DataFrame:
@@ -66,6 +69,8 @@ def read_rows(file: DataFile, schema: Schema, *, target_required: bool = True) -
         DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
     """
     errors = FileErrors(file.address)
+    is_parquet = file.address.lower().endswith(".parquet")
+    read_table = parquet_table.read_table if is_parquet else csv_text.read_table
     table = read_table(file.content, schema, errors, target_required=target_required)
     rows = check_columns(table, schema, errors, target_required=target_required)
     log.info("Read %s: %d rows, columns %s", file.address, len(rows), ", ".join(rows))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow.datasets import Dataset
 from airflow.models import Param
 
 from include import config
-from include.config_rules import DATA_FILE_PATTERN
+from include.config_rules import DATA_FILE_PATTERN, DATA_FILE_WORDS
 
 DAG_IDS = ("feature_eng", "train", "predict")
 
@@ -54,12 +55,12 @@ def new_data_file() -> Param:
     return Param(
         "",
         type="string",
-        pattern=rf"^$|{DATA_FILE_PATTERN}",
-        examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
+        pattern=f"^$|{DATA_FILE_PATTERN}",
+        examples=_local_files(),
         title="Data file",
         description=(
-            f"New {config.ROW}s to predict: the name of a CSV file in include/ with the columns that include/config.py "
-            f"names; {config.TARGET} may be missing. Empty: predict for the {config.ROW}s of the newest training."
+            f"New {config.ROW}s to predict: {DATA_FILE_WORDS}. {config.TARGET} may be missing. Empty: predict for the "
+            f"{config.ROW}s of the newest training."
         ),
     )
 
@@ -79,12 +80,21 @@ def model() -> Param:
 
 
 def data_file() -> Param:
-    """Return the param `data_file`: the name of a CSV file in `include/`."""
+    """Return the param `data_file` of `feature_eng`."""
     return Param(
         config.DATA_FILE,
         type="string",
         pattern=DATA_FILE_PATTERN,
-        examples=sorted(file.name for file in config.INCLUDE.glob("*.csv")),
+        examples=_local_files(),
         title="Data file",
-        description="The name of a CSV file in include/, with the columns that include/config.py names.",
+        description=f"The {config.ROW}s to train on: {DATA_FILE_WORDS}. With the columns that include/config.py names.",
     )
+
+
+def schedule(setting: str | None) -> str | list[Dataset] | None:
+    """Return a DAG's schedule: the URI of a Dataset becomes the Dataset, a cron expression stays as it is."""
+    return [Dataset(setting)] if setting and "://" in setting else setting
+
+
+def _local_files() -> list[str]:
+    return sorted(file.name for file in config.INCLUDE.iterdir() if file.suffix in (".csv", ".parquet"))

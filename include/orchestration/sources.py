@@ -1,26 +1,98 @@
-"""Where the rows come from."""
+"""Where the rows come from: a file in `include/`, an object in S3, or a file on the web."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from include.errors import DataError
+import requests
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from botocore.exceptions import ClientError
+
+from include.errors import ConfigurationError, DataError
 from include.modeling.rows import DataFile
+from include.orchestration.retries import http_status, is_transient_status
+
+TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
+MAX_BYTES = 4 * 1024**3  # of a file on the web: an endless answer must not fill the worker's memory
+CHUNK = 1024**2
 
 
-def read(data_file: str, folder: Path) -> DataFile:
+def read(data_file: str, *, folder: Path, aws_conn_id: str, hosts: tuple[str, ...]) -> DataFile:
     """Return a file with its content.
 
     Args:
-        data_file: The name of a file in `folder`.
+        data_file: The name of a file in `folder`, `s3://bucket/key` or `https://host/path`. The ending, `.csv` or
+            `.parquet`, says what it is.
         folder: The project's `include/`.
+        aws_conn_id: The connection to the S3 store. Its login decides which buckets can be read.
+        hosts: The hosts that files may be fetched from: a worker must not call whatever address a form has.
 
     Raises:
-        DataError: if there is no such file.
+        DataError: There is no such file, or it can't be read.
+        ConfigurationError: The host is not allowed.
+        requests.HTTPError, botocore.exceptions.ClientError: A transient error.
     """
-    path = folder / data_file
+    if data_file.startswith("s3://"):
+        return _read_s3(data_file, aws_conn_id)
+    if data_file.startswith("https://"):
+        return _read_https(data_file, hosts)
+    return _read_local(data_file, folder)
+
+
+def host_of(data_file: str) -> tuple[str, ...]:
+    """Return the host of an https address, as a tuple that is empty for other files."""
+    host = urlsplit(data_file).hostname if data_file.startswith("https://") else None
+    return (host,) if host else ()
+
+
+def _read_local(name: str, folder: Path) -> DataFile:
+    path = folder / name
     if not path.is_file():
         raise DataError(
             f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
         )
-    return DataFile(str(path), path.read_bytes())
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{path} leads out of {folder}. Copy the file there.")
+    return DataFile(name, path.read_bytes())
+
+
+def _read_s3(address: str, aws_conn_id: str) -> DataFile:
+    # The Astro SDK's File would read it, too, but says neither the version nor what is wrong.
+    bucket, key = S3Hook.parse_s3_url(address)
+    try:
+        answer = S3Hook(aws_conn_id).get_conn().get_object(Bucket=bucket, Key=key)
+        content = answer["Body"].read()
+    except ClientError as error:
+        status = http_status(error)
+        if status is None or is_transient_status(status):
+            raise
+        raise DataError(
+            f"{address} can't be read with connection {aws_conn_id!r}: {error}. Correct the address, or let the "
+            "connection's login read it."
+        ) from None
+    return DataFile(address, content, answer.get("VersionId") or answer["ETag"].strip('"'))
+
+
+def _read_https(address: str, hosts: tuple[str, ...]) -> DataFile:
+    parts = urlsplit(address)
+    if parts.hostname not in hosts or parts.port not in (None, 443) or parts.username or parts.password:
+        allowed = ", ".join(hosts) or "none"
+        raise ConfigurationError(
+            f"{address} is not on an allowed host ({allowed}, port 443, no login). Add the host to DATA_HOSTS in "
+            "include/config.py, or copy the file to include/ or S3."
+        )
+    # A redirect could lead anywhere, so it is not followed.
+    with requests.get(address, timeout=TIMEOUT, allow_redirects=False, stream=True) as response:
+        if is_transient_status(response.status_code):
+            response.raise_for_status()
+        if response.status_code != 200:
+            raise DataError(
+                f"{address} has status {response.status_code}. Correct the address; redirects are not followed."
+            )
+        content = bytearray()
+        for chunk in response.iter_content(CHUNK):
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise DataError(f"{address} has more than {MAX_BYTES:,} bytes. Copy the file to S3, and read it there.")
+    return DataFile(address, bytes(content), response.headers.get("ETag", "").strip('W/"') or None)

@@ -29,12 +29,16 @@ def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
         yield run_id
 
 
-def log_rows(rows: pd.DataFrame, data_file: str, left_out: int, schema: Schema, digest: str) -> None:
+def log_rows(
+    rows: pd.DataFrame, data_file: str, data_version: str | None, left_out: int, schema: Schema, digest: str
+) -> None:
     """Log the usable rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
-    runs.log_frame(rows, f"include/{data_file}", "usable rows", "feature engineering", schema.target, digest)
+    source = data_file if "://" in data_file else f"include/{data_file}"
+    runs.log_frame(rows, source, "usable rows", "feature engineering", schema.target, digest)
     mlflow.log_params(
         {
             "data_file": data_file,
+            "data_version": data_version or "none",
             "categorical_columns": ", ".join(schema.categorical),
             "numeric_columns": ", ".join(schema.numeric),
             "target": schema.target,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from airflow.models import TaskInstance
 from mlflow import MlflowClient
@@ -10,10 +12,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from include.errors import DataError
 from include.schema import Schema
-from include.tracking import logged_models
+from include.tracking import logged_models, model_card, runs
 from include.tracking.client import MLflowClientHook
 from include.tracking.logged_models import SERVING_MODEL, TRANSFORMER
-from include.tracking.model_card import model_card
 
 CARRIED = (  # tags of the training run that its version gets, too
     "pipeline_run",
@@ -84,7 +85,7 @@ def candidate(
         model.artifact_location,
         model.model_id,
         [{"key": key, "value": value} for key, value in tags.items()],
-        model_card(
+        model_card.model_card(
             run.info.run_name, feature_run.data.params, run.data.metrics, run.data.tags, schema, intended_use, limits
         ),
     )
@@ -111,6 +112,24 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     stages = {str(version.current_stage) for version in versions} - {"None"}
     existing = ", ".join([*aliases, *sorted(stages), *numbers]) or "none; run feature_eng first"
     raise DataError(f"Model {name} has no version {wanted!r}. There are: {existing}.")
+
+
+def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mapping[str, Any]) -> bool:
+    """Return whether the newest version was trained on the same rows, code, package versions and hyperparameters.
+
+    Args:
+        name: The registered model.
+        lineage: The tags that the feature run would get (`runs.lineage`).
+        hyper_parameters: What the model would be created with.
+    """
+    client = MlflowClient()
+    newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
+    if not newest:
+        return False
+    trained = client.get_run(str(newest[0].run_id)).data.tags
+    features = client.get_run(trained["features_run"]).data.tags
+    is_same = all(features.get(tag) == lineage[tag] for tag in runs.SAME)
+    return is_same and trained.get("hyper_parameters") == model_card.hyper_parameters(hyper_parameters)
 
 
 def link_task(instance: TaskInstance, version: ModelVersion) -> None:

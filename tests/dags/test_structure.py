@@ -135,7 +135,20 @@ def test_what_a_person_can_choose():
     }
 
 
-@pytest.mark.parametrize("data_file", ["../secret.csv", "/etc/passwd", "a/b.csv", "possum.txt", ".csv", ""])
+@pytest.mark.parametrize(
+    "data_file",
+    [
+        "../secret.csv",
+        "/etc/passwd",
+        "a/b.csv",
+        "possum.txt",
+        ".csv",
+        "",
+        "http://host/a.csv",
+        "https://a@host/a.csv",
+        "file:///a.csv",
+    ],
+)
 def test_a_data_file_lies_in_include(data_file):
     parameter = BAG.dags["feature_eng"].params.get_param("data_file")
 

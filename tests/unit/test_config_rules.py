@@ -41,11 +41,28 @@ GOOD = {
     "SEED": 0,
     "TOLERANCE": 0.02,
     "MAX_ERROR_RISE": 0.25,
+    "DATA_HOSTS": (),
+    "SCHEDULE": None,
     "FAIL_ON_DRIFT": False,
     "TASK_MINUTES": 15,
     "HYPER_PARAMETERS": {"alphas": [0.1, 1]},
     "HYPER_PARAMETER_RULES": RULES,
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATA_FILE", "s3://acme/rows/tails.parquet"),
+        ("DATA_FILE", "https://data.example.org/tails.csv"),
+        ("DATA_HOSTS", ("data.example.org",)),
+        ("SCHEDULE", "0 6 * * *"),
+        ("SCHEDULE", "@daily"),
+        ("SCHEDULE", "s3://acme/rows.csv"),
+    ],
+)
+def test_sources_and_schedules_are_accepted(name, value):
+    check_settings(GOOD | {name: value})
 
 
 @pytest.mark.parametrize("name", ["my data.csv", "Höhe_2-b.csv"])
@@ -58,9 +75,14 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
     [
         ("DATA_FILE", " tails.csv", "a file in include/"),
         ("DATA_FILE", "tails (1).csv", "letters, digits"),
-        ("DATA_FILE", "mine/tails.csv", "without a folder"),
-        ("DATA_FILE", "../tails.csv", "without a folder"),
-        ("DATA_FILE", "tails.CSV", ".csv at the end"),
+        ("DATA_FILE", "http://data.example.org/tails.csv", "https://host/path"),
+        ("DATA_FILE", "https://me:secret@data.example.org/tails.csv", "https://host/path"),
+        ("DATA_FILE", "file:///etc/passwd.csv", "https://host/path"),
+        ("DATA_HOSTS", ("https://data.example.org",), "names of hosts"),
+        ("SCHEDULE", "every morning", "a cron expression such as"),
+        ("DATA_FILE", "mine/tails.csv", "no folder"),
+        ("DATA_FILE", "../tails.csv", "no folder"),
+        ("DATA_FILE", "tails.CSV", ".csv or .parquet at the end"),
         ("DATA_FILE", None, "a file in include/"),
         ("DATA_BUCKET", "acme/data", "without a prefix"),
         ("ARTIFACTS_URL", "acme", "s3://bucket"),

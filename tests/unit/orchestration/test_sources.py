@@ -1,20 +1,131 @@
 from __future__ import annotations
 
-import pytest
+import ssl
+import subprocess
 
-from include.errors import DataError
+import pytest
+import requests
+
+from include.errors import ConfigurationError, DataError
 from include.orchestration import sources
+
+
+def read(data_file, folder, hosts=()):
+    return sources.read(data_file, folder=folder, aws_conn_id="aws_conn", hosts=hosts)
 
 
 def test_a_file_in_the_folder_is_read(tmp_path):
     (tmp_path / "mine.csv").write_bytes(b"a,b")
 
-    file = sources.read("mine.csv", tmp_path)
+    file = read("mine.csv", tmp_path)
 
-    assert (file.address, file.content) == (str(tmp_path / "mine.csv"), b"a,b")
+    assert (file.address, file.content, file.version) == ("mine.csv", b"a,b", None)
 
 
 @pytest.mark.parametrize("name", ["nothing.csv", "."], ids=["no file", "a folder"])
 def test_a_missing_file_is_a_data_error(name, tmp_path):
     with pytest.raises(DataError, match=r"is missing. Put the data there, or name another file"):
-        sources.read(name, tmp_path)
+        read(name, tmp_path)
+
+
+def test_a_link_out_of_the_folder_is_a_data_error(tmp_path):
+    (tmp_path / "secret.csv").write_text("password")
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "mine.csv").symlink_to(tmp_path / "secret.csv")
+
+    with pytest.raises(DataError, match="leads out of"):
+        read("mine.csv", tmp_path / "include")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://elsewhere.example.org/a.csv",
+        "https://data.example.org:8443/a.csv",
+        "https://me@data.example.org/a.csv",
+        "https://data.example.org@elsewhere.example.org/a.csv",
+        "https://data.example.org.evil.org/a.csv",
+        "https://169.254.169.254/a.csv",
+    ],
+)
+def test_an_address_on_another_host_or_port_is_not_called(address, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"is not on an allowed host \(data.example.org, port 443, no login\)"):
+        read(address, tmp_path, ("data.example.org",))
+
+
+@pytest.fixture
+def web(server, tmp_path, monkeypatch):
+    """The test's web server by https, as if it were on port 443."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+        *subject,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    port = server.server_address[1]
+    get = requests.get
+    monkeypatch.setattr(
+        sources.requests, "get", lambda url, **options: get(url.replace("localhost", f"localhost:{port}"), **options)
+    )
+    return server
+
+
+def test_a_file_on_an_allowed_host_is_read(web, tmp_path):
+    web.answer = 200, "a,b"
+
+    file = read("https://localhost/rows/mine.csv", tmp_path, ("localhost",))
+
+    assert (file.address, file.content) == ("https://localhost/rows/mine.csv", b"a,b")
+    assert web.requests[0].path == "/rows/mine.csv"
+
+
+def test_a_redirect_is_not_followed(web, tmp_path):
+    def answer(request):
+        request.send_response(302)
+        request.send_header("Location", "https://localhost/secret")
+        request.end_headers()
+        raise ConnectionAbortedError
+
+    web.answer = answer
+
+    with pytest.raises(DataError, match="has status 302"):
+        read("https://localhost/mine.csv", tmp_path, ("localhost",))
+    assert len(web.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, DataError), (403, DataError), (503, requests.HTTPError)])
+def test_an_error_of_the_server_is_permanent_or_transient(status, error, web, tmp_path):
+    web.answer = status, ""
+
+    with pytest.raises(error, match=str(status)):
+        read("https://localhost/mine.csv", tmp_path, ("localhost",))
+
+
+def test_an_endless_file_is_refused(web, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_BYTES", 10)
+    web.answer = 200, "more than ten bytes"
+
+    with pytest.raises(DataError, match="has more than 10 bytes"):
+        read("https://localhost/mine.csv", tmp_path, ("localhost",))
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("https://data.example.org/a.csv", ("data.example.org",)), ("a.csv", ()), ("s3://a/b.csv", ())],
+)
+def test_the_host_of_an_https_address_is_found(address, host):
+    assert sources.host_of(address) == host
