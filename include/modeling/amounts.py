@@ -9,5 +9,6 @@ def with_spread(mean: float, spread: float, unit: str = "") -> str:
     """Return `mean ± spread unit`: one significant digit of the spread, and no digit that it makes meaningless."""
     decimals = 3
     if math.isfinite(spread) and spread > 0:
-        decimals = max(0, -math.floor(math.log10(spread)))
+        one_digit = float(f"{spread:.0e}")  # 0.097 becomes 0.1
+        decimals = max(0, -math.floor(math.log10(one_digit)))
     return f"{mean:,.{decimals}f} ± {spread:,.{decimals}f} {unit}".rstrip()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import Any
 
 from airflow.models import BaseOperator, BaseOperatorLink, XCom
@@ -18,25 +16,12 @@ from botocore.config import Config
 SECONDS_TO_CLICK = 300  # that an S3 object can be downloaded without a login, from when its button was shown
 
 
-def seen_by_browser(address: str) -> str:
-    """Return the address under which the user's browser finds what the tasks find at `address`.
-
-    Containers have names that a browser doesn't know (PUBLISHED_AT in docker-compose.override.yml). Everything else is
-    the same for both.
-    """
-    return json.loads(os.environ.get("PUBLISHED_AT", "{}")).get(address, address)
-
-
 def mlflow_page(path: str) -> str:
-    """Return the address of a page of the MLflow UI, for the user's browser.
-
-    Without the parameter, MLflow would show its pages for language models.
-    """
+    """Return the address of a page of the MLflow UI, for the user's browser."""
     from include import config
-    from include.tracking.client import MLflowClientHook
+    from include.tracking import pages
 
-    address = seen_by_browser(MLflowClientHook(mlflow_conn_id=config.MLFLOW_CONNECTION).address)
-    return f"{address}/#/{path}?workflowType=machine_learning"
+    return pages.mlflow_page(path, config.MLFLOW_CONNECTION)
 
 
 class _Link(BaseOperatorLink):
@@ -104,6 +89,7 @@ class ObjectLink(_Link):
 
     def address(self, value: Any) -> str:
         from include import config
+        from include.tracking.pages import seen_by_browser
 
         hook = S3Hook(config.AWS_CONNECTION)
         bucket, key = hook.parse_s3_url(value.path)

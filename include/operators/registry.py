@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from mlflow_provider.operators import registry
 
-from include.operators.links import VersionLink
+from include.operators.links import VersionLink, mlflow_page
 from include.orchestration.retries import retry_policy
 from include.tracking.client import MLflowClientHook
 
@@ -56,7 +56,9 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
                 return {"model_version": version}
         parameters = ("name", "source", "model_id", "run_id", "tags", "run_link", "description")
         created = _post(self, "model-versions/create", *parameters)
-        self.log.info("Created version %s of %s", created["model_version"]["version"], self.name)
+        number = created["model_version"]["version"]
+        page = mlflow_page(f"models/{self.name}/versions/{number}")
+        self.log.info("Created version %s of %s: %s", number, self.name, page)
         return created
 
 

@@ -11,8 +11,6 @@ from airflow.models import Param
 from include import config
 from include.config_rules import DATA_FILE_PATTERN, DATA_FILE_WORDS
 
-DAG_IDS = ("feature_eng", "train", "predict")
-
 # Retries get past an outage of a minute or two; permanent errors fail at once (include/orchestration/retries.py).
 TASK_DEFAULTS: dict[str, Any] = {
     "owner": config.OWNER,

@@ -20,7 +20,8 @@ from airflow.utils import timezone
 from airflow.utils.session import create_session
 from sqlalchemy import and_, not_
 
-DAGS = ("feature_eng", "train", "predict")
+from include.orchestration import DAG_IDS
+
 # What the backend calls an object: astro.utils.dataframe.convert_dataframe_to_file.
 OBJECT_NAME = r"[a-z][a-z0-9]{64}\.parquet"
 
@@ -33,7 +34,7 @@ def prune(before: datetime, dry_run: bool = False) -> list[str]:
     A DataFrame written before that time is kept as long as an XCom refers to it, at whatever depth of its value. With
     `dry_run` nothing is deleted, only logged. A run started by hand that needs a deleted XCom says so and fails.
     """
-    is_old = and_(XCom.dag_id.in_(DAGS), XCom.timestamp < before)
+    is_old = and_(XCom.dag_id.in_(DAG_IDS), XCom.timestamp < before)
     storage = conf.get("astro_sdk", "xcom_storage_url") + "/"  # as the backend puts it in front of an object's name
     bucket, _, prefix = storage.removeprefix("s3://").partition("/")
     hook = S3Hook(conf.get("astro_sdk", "xcom_storage_conn_id"))

@@ -26,6 +26,9 @@ from mlflow.models import infer_signature
 from mlflow.types import Schema
 from mlflow.utils.git_utils import get_git_commit
 
+from include import config
+from include.tracking.pages import mlflow_page
+
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("scikit-learn", "pandas", "numpy", "scipy", "mlflow", "apache-airflow")
@@ -108,10 +111,11 @@ def start(experiment_id: str, name: str, tags: dict[str, str], description: str)
 
 def link_task(experiment_id: str, run_id: str) -> None:
     """Let the task's button "MLflow run" lead to this run."""
-    log.info("Tracked in MLflow: run %s", run_id)
+    page = f"experiments/{experiment_id}/runs/{run_id}"
+    log.info("Tracked in MLflow: %s", mlflow_page(page, config.MLFLOW_CONNECTION))
     instance = get_current_context()["ti"]
     instance.xcom_push("mlflow_run_id", run_id)
-    instance.xcom_push("mlflow_run_page", f"experiments/{experiment_id}/runs/{run_id}")
+    instance.xcom_push("mlflow_run_page", page)
 
 
 class _FrameDataset(PandasDataset):

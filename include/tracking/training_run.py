@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mlflow import MlflowClient
 from sklearn.base import RegressorMixin
 
 from include.modeling import plots
+from include.modeling.amounts import with_spread
 from include.modeling.evaluation import Evaluation, Plan
 from include.modeling.models import coefficients, threads_for
 from include.modeling.promotion import recipe
@@ -26,6 +28,7 @@ from include.schema import Schema
 from include.tracking import logged_models, model_card, runs
 from include.tracking.serving_model import serving_model
 
+log = logging.getLogger(__name__)
 OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
 REFERENCE = "reference/features.parquet"  # a sample of features and target, to compare later ones with
 REFERENCE_ROWS = 10_000
@@ -130,6 +133,11 @@ def log_serving_model(
 def log_evaluation(evaluation: Evaluation, baseline: Evaluation, model_id: str, schema: Schema) -> None:
     """Log the cross-validated errors, the baseline's, the out-of-fold predictions and the importance of each column."""
     mlflow.log_metrics(evaluation.metrics("cv") | baseline.metrics("baseline"), model_id=model_id)
+    for name, unit in {"rmse": schema.target_unit, "mae": schema.target_unit, "r2": ""}.items():
+        error, of_the_mean = (
+            with_spread(of.folds[name].mean(), of.folds[name].std(), unit) for of in (evaluation, baseline)
+        )
+        log.info("%s %s on %ss not seen (always predicting the mean: %s)", name.upper(), error, schema.row, of_the_mean)
     with runs.artifacts() as folder:
         (folder / OUT_OF_FOLD_PLOT).parent.mkdir()
         evaluation.predictions.to_csv(folder / "out_of_fold_predictions.csv")

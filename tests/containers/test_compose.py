@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.operators.links import seen_by_browser
+from include.tracking.pages import seen_by_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ("scheduler", "webserver", "triggerer")

@@ -134,6 +134,18 @@ def test_the_repository_stays_clean(runs, clone):
     assert clone.git("status", "--porcelain") == ""
 
 
+def test_no_log_has_a_line_without_meaning(runs, clone):
+    logs = [*(clone.folder / ".local" / "airflow" / "logs").glob("dag_id=*/run_id=*/**/attempt=*.log")]
+    noise = re.compile(
+        r"Retrieving connection|credentials retrieved|Found credentials|DatasetModel .* not found|Use 'pickle' as"
+        r"|Returned value was: None|serialize_value|uploading part_num"
+    )
+    own_work = {log: log.read_text().partition("::endgroup::")[2] for log in logs}  # after what Airflow prepares
+
+    assert len(logs) > 50
+    assert {str(log): noise.findall(text) for log, text in own_work.items() if noise.search(text)} == {}
+
+
 def test_a_run_that_fails_says_why(runs, clone):
     file = clone.folder / "include" / "possum.csv"
     rows = file.read_text()
