@@ -9,7 +9,7 @@ STACK := .venv/bin/python -m include.local_stack
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: install ## install, start the stack, run the three DAGs, show what came out
+run: install ## install, start the stack, run the three DAGs, print a summary
 	@$(STACK) run
 
 serve: install ## answer HTTP requests with the champion, on SERVE_PORT (5002), until Ctrl-C
@@ -18,7 +18,7 @@ serve: install ## answer HTTP requests with the champion, on SERVE_PORT (5002), 
 stop: ## stop the stack and every process it started
 	@if [ -x .venv/bin/python ]; then $(STACK) stop; fi
 
-status: ## say what is up, and where
+status: ## show what is up, and where
 	@if [ -x .venv/bin/python ]; then $(STACK) status; else echo "not installed: make run"; fi
 
 clean: stop ## stop the stack and delete its data (what is installed stays)
@@ -37,10 +37,10 @@ test-browser: install-dev ## Chromium clicks through Airflow and MLflow (CHROMIU
 	@$(FIND_PYTHON) include/local_stack/install.py browser
 	@.venv/bin/python -m pytest -m browser
 
-screenshots: ## the pictures in the README, taken on the way of `make test-browser`
+screenshots: ## take the pictures in the README, as part of `make test-browser`
 	@SCREENSHOTS=.github/screenshots $(MAKE) test-browser
 
-test-faults: install-dev ## services that stop, processes that die, a disk that is full (half an hour)
+test-faults: install-dev ## services that stop, processes that are killed, a full disk (half an hour)
 	@.venv/bin/python -m pytest -m faults
 
 test-celery: install-dev ## the DAGs with CeleryExecutor on two workers that share no disk (4 minutes)
@@ -69,7 +69,7 @@ prune: install ## delete what runs older than DAYS (30) left between the tasks (
 lint: install-dev ## ruff, formatting, mypy, import-linter
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
-format: install-dev ## let ruff mend what it can
+format: install-dev ## let ruff fix what it can
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
 
 # The newest of the Pythons that the project runs on; `make PYTHON=/path/to/python3.12 ...` chooses another.
@@ -84,7 +84,7 @@ install-dev:
 	@$(FIND_PYTHON) include/local_stack/install.py dev
 
 RESOLVE = .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
-lock: install ## resolve the versions in requirements.txt and pyproject.toml anew
+lock: install ## resolve the versions in requirements.txt and pyproject.toml again
 	@$(RESOLVE) requirements.txt --group airflow -o $(LOCKS)/airflow.txt
 	@$(RESOLVE) --group mlflow -o $(LOCKS)/mlflow.txt
 	@$(RESOLVE) --group dev -c $(LOCKS)/airflow.txt -o $(LOCKS)/dev.txt

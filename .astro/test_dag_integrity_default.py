@@ -1,6 +1,6 @@
 """`astro dev parse` runs this in a container, where no service is up: every file in dags/ can be imported.
 
-The Astro CLI wants it under this name. A file that is to pass though it fails stands in dag_integrity_exceptions.txt.
+The Astro CLI expects it under this name. dag_integrity_exceptions.txt lists files that may fail.
 """
 
 from pathlib import Path

@@ -58,7 +58,7 @@ HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
 # boto3 lets others who build it load the model from S3.
 PREDICTION_PACKAGES = ("boto3", "pandas", "pyarrow")
 
-# --- How it is judged ---
+# --- The evaluation ---
 
 FOLDS = 5
 REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/modeling/evaluation.py has the rule)

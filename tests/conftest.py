@@ -92,7 +92,7 @@ def stack():
 
 @pytest.fixture(scope="session")
 def parse(stack):
-    """Reads the DAGs from their files, for runs that shall not change those of other runs."""
+    """Reads the DAGs from their files, for runs that must not change those of other runs."""
     from airflow.models import DagBag
 
     def parse() -> DagBag:

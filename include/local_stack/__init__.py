@@ -1,1 +1,1 @@
-"""The stack without Docker: PostgreSQL, an S3 store, MLflow and Airflow, all from PyPI, held by supervisord."""
+"""The stack without Docker: PostgreSQL, an S3 store, MLflow and Airflow, all from PyPI, run by supervisord."""

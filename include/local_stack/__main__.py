@@ -22,7 +22,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def run(stack: Stack) -> None:
-    """Starts what isn't up, runs the three DAGs once and prints a summary. The stack stays up."""
+    """Start what isn't up, run the three DAGs once and print a summary. The stack stays up."""
     stack.start()
     pipeline = Pipeline(stack.url("airflow"), verbose=bool(os.environ.get("VERBOSE")))
     run_id = pipeline.trigger()
@@ -40,30 +40,31 @@ def run(stack: Stack) -> None:
 
 
 def as_line(progress: list[Progress]) -> str:
+    """Return the progress of the DAGs that have started, in one line."""
     started = [dag for dag in progress if dag.state]
     return "  ".join(f"{dag.dag_id} {dag.done}/{dag.total} {'+'.join(dag.running)}".rstrip() for dag in started)
 
 
 def summarise(stack: Stack, run_id: str, seconds: float) -> None:
-    """Prints what the run has created."""
+    """Print what the run has created."""
     from include import config
 
-    made = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
-    lines = made | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
+    created = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
+    lines = created | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
     console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
     show(lines)
     console.print("\nThe stack stays up: make stop stops it, make run runs the DAGs again.")
 
 
 def model(api: str, run_id: str) -> dict[str, str]:
-    """The model that a run of feature_eng has led to, according to the MLflow of this stack."""
-    from include import config  # here, so that the stack can be stopped whatever someone has written there
+    """Describe the model that a run of feature_eng has led to, according to the MLflow of this stack."""
+    from include import config  # here, so that the stack can be stopped even if this file is broken
 
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
     found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json().get("model_versions")
     if not found:
         return {
-            "Model": "not here: mlflow_default leads to another MLflow, or a later run's training served this one, too"
+            "Model": "none here: mlflow_default leads to another MLflow, or a later run's training covered this one"
         }
     named = {"name": found[0]["name"], "version": found[0]["version"]}
     version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
@@ -79,12 +80,14 @@ def model(api: str, run_id: str) -> dict[str, str]:
 
 
 def addresses(stack: Stack) -> dict[str, str]:
+    """Return the addresses of the services, with their logins."""
     logins = {"airflow": "  (admin / admin)", "s3": "  (API, no web page; minioadmin / minioadmin)"}
     titles = {"airflow": "Airflow", "mlflow": "MLflow", "s3": "S3"}
     return {titles[name]: f"http://localhost:{stack.ports[name]}{logins.get(name, '')}" for name in PORTS}
 
 
 def show(lines: dict[str, str]) -> None:
+    """Print lines, each with its title in front of it."""
     for title, text in lines.items():
         console.print(f"  [bold]{title:<9}[/] {escape(text)}")
 
@@ -98,16 +101,19 @@ def serve(stack: Stack) -> None:
 
 
 def stop(stack: Stack) -> None:
+    """Stop every process of the stack."""
     console.print("stopping the services")
     stack.stop()
 
 
 def clean(stack: Stack) -> None:
+    """Stop the stack and delete its data."""
     console.print("deleting the services' data; what is installed stays, and so do the plots")
     stack.clean()
 
 
 def status(stack: Stack) -> None:
+    """Print what is up, and where."""
     show(stack.status())
     if stack.is_up():
         show(addresses(stack))
@@ -123,6 +129,7 @@ def prune(stack: Stack, *options: str) -> None:
 
 
 def main(command: str, *arguments: str) -> int:
+    """Run a command, and return the exit status."""
     variables = ROOT / ".env"
     stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
     commands: dict[str, Callable[..., None]] = {
@@ -137,7 +144,7 @@ def main(command: str, *arguments: str) -> int:
         console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
         return 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted. What has been started goes on; make stop ends it.")
+        console.print("\nInterrupted. What has been started keeps running; make stop stops it.")
         return 130
     return 0
 

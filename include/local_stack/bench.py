@@ -47,7 +47,7 @@ class Run:
 
 
 class Memory(threading.Thread):
-    """Watches the resident memory of the tasks' processes, with those that they have started."""
+    """Measures the resident memory of the tasks' processes and of those that they have started."""
 
     def __init__(self, scheduler: psutil.Process) -> None:
         super().__init__(daemon=True)
@@ -56,6 +56,7 @@ class Memory(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
+        """Keep the peak of each task until `over` is set."""
         while not self.over.wait(0.2):
             for process in self.scheduler.children(recursive=True):
                 with contextlib.suppress(psutil.Error):  # it has just ended
@@ -67,6 +68,8 @@ class Memory(threading.Thread):
 
 
 class Bench:
+    """A stack of its own that runs the pipeline and measures it."""
+
     def __init__(self) -> None:
         self.stack = Stack(ROOT / ".local" / "bench", ports=free_ports())
 
@@ -81,6 +84,7 @@ class Bench:
         shutil.rmtree(self.stack.home)
 
     def run(self, rows: int) -> Run:
+        """Run the pipeline once on this number of rows."""
         file = config.INCLUDE / f"bench-{rows}.csv"
         resampled(rows).to_csv(file, index=False)
         before = self.sizes()
@@ -98,7 +102,7 @@ class Bench:
         return measured(started, self.intervals(run_id), dict(memory.peaks), after[0] - before[0], after[1] - before[1])
 
     def intervals(self, run_id: str) -> dict[str, tuple[float, float]]:
-        """When each task started and ended."""
+        """Return when each task started and ended."""
         return {
             f"{task['dag_id']}.{task['task_id']}" + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): (
                 datetime.fromisoformat(task["start_date"]).timestamp(),
@@ -109,7 +113,7 @@ class Bench:
         }
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes in the S3 store and in the metadata database."""
+        """Return the number of bytes in the S3 store and in the metadata database."""
         client = self.stack.s3()
         pages = client.get_paginator("list_objects_v2")
         stored = sum(
@@ -124,7 +128,7 @@ class Bench:
 
 
 def resampled(rows: int) -> pd.DataFrame:
-    """That many animals, drawn from the data file with replacement, each with a number of its own."""
+    """Return rows drawn from the data file with replacement, each with a number of its own."""
     animals = pd.read_csv(config.INCLUDE / config.DATA_FILE).sample(rows, replace=True, random_state=SEED)
     return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
 
@@ -132,7 +136,7 @@ def resampled(rows: int) -> pd.DataFrame:
 def measured(
     triggered: float, intervals: dict[str, tuple[float, float]], memory: dict[str, int], s3: int, database: int
 ) -> Run:
-    """`intervals` has the start and the end of each task, all times are seconds since the epoch."""
+    """Return the figures of a run. `intervals` has the start and the end of each task, in seconds since the epoch."""
     dags = {dag: [span for task, span in intervals.items() if task.startswith(f"{dag}.")] for dag in DAGS}
     ends = {dag: max(end for _, end in spans) for dag, spans in dags.items()}
     starts = dict(zip(DAGS, [triggered, *ends.values()], strict=False))  # a DAG begins where the one before it ends
@@ -152,20 +156,20 @@ def measured(
 
 
 def seconds(values: list[float]) -> str:
-    """The median, and the range where there are several."""
+    """Return the median, and the range where there are several values."""
     spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
     return f"{statistics.median(values):.1f} s{spread}"
 
 
 def medians(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
-    """The median of each key, largest first, then by name."""
+    """Return the median of each key, largest first, then by name."""
     keys = {key for run in runs for key in run}
     found = {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))
 
 
 def row(rows: int, runs: list[Run]) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     longest = ", ".join(f"{task} {value:.1f} s" for task, value in medians([run.tasks for run in runs])[:4])
     hungriest, peak = medians([run.memory for run in runs])[0]
     cells = [
@@ -182,6 +186,7 @@ def row(rows: int, runs: list[Run]) -> str:
 
 
 def main() -> None:
+    """Measure each size and print the table."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "mlflow", "scikit-learn"))
     memory = psutil.virtual_memory().total / 1e9
     print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")

@@ -10,8 +10,8 @@ CERTIFICATE, KEY = "certificate.pem", "key.pem"
 
 
 def create_certificate(folder: Path) -> None:
-    """Creates a certificate for 127.0.0.1, signed by itself, with its private key, unless the folder has them."""
-    from cryptography import x509  # `make stop` and `make status` do without it
+    """Create a self-signed certificate for 127.0.0.1 with its private key, unless the folder has them."""
+    from cryptography import x509  # `make stop` and `make status` don't need it
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat

@@ -1,7 +1,7 @@
 """Installs the stack without Docker into the project: `.venv` (Airflow) and `.local/mlflow-server` (the MLflow server).
 
-Runs before anything else is there, so it imports nothing but the standard library. What is installed already is
-recognised by a stamp and left alone, without asking the network.
+It runs before anything else is installed, so it imports only the standard library. A stamp marks what is installed
+already, so that nothing asks the network for it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = Path(__file__).resolve().parent / "locks"
 AIRFLOW_ENVIRONMENT = ROOT / ".venv"
-UV = AIRFLOW_ENVIRONMENT / "bin" / "uv"  # the last thing that creating the environment brings
+UV = AIRFLOW_ENVIRONMENT / "bin" / "uv"  # the last thing that is installed when the environment is created
 MLFLOW_ENVIRONMENT = ROOT / ".local" / "mlflow-server"
 
 
 def install(environment: Path, lock: Path) -> None:
-    """Brings `environment` to what `lock` says, creating it first if it is missing or broken."""
+    """Install what `lock` names into `environment`. Create the environment if it is missing or broken."""
     stamp = environment / f".{lock.stem}-installed"
     locked = hashlib.sha256(lock.read_bytes()).hexdigest()
     python = environment / "bin" / "python"
@@ -53,7 +53,7 @@ def suits(python: Path) -> bool:
 
 
 def create(environment: Path) -> None:
-    """Creates an empty environment; the first one gets `uv`, which fills both."""
+    """Create an empty environment. The first one gets `uv`, which installs packages into both."""
     if environment != AIRFLOW_ENVIRONMENT:
         command(UV, "venv", "-q", "--python", sys.executable, environment)
         return
@@ -67,6 +67,7 @@ def create(environment: Path) -> None:
 
 
 def command(*words: str | Path) -> None:
+    """Run a command, and end the program if it fails."""
     if status := subprocess.run(words).returncode:
         sys.exit(f"Installing failed (status {status}), see the error above. Is the package index reachable?")
 

@@ -22,7 +22,7 @@ EXTRAS = {
 
 
 def s3_variables(connection: str) -> dict[str, str] | None:
-    """Return the variables by which boto3 and MLflow find the S3 store of a connection in Airflow's JSON form.
+    """Return the variables with which boto3 and MLflow find the S3 store of a connection in Airflow's JSON form.
 
     None where the connection is not in that form: a URI, or kept elsewhere. ValueError where the JSON is not valid.
     """
@@ -39,8 +39,8 @@ def s3_variables(connection: str) -> dict[str, str] | None:
 
 def start(plots: Path, command: list[str]) -> None:
     """Replace this process, the first of MLflow's container, by the server."""
-    # On Linux the folder belongs to whoever cloned the project, and tasks write plots there as the user astro. This
-    # container's user is root, who may let everyone write there.
+    # On Linux the folder belongs to the user who cloned the project, and tasks write plots there as the user astro.
+    # This container's user is root, who may let everyone write there.
     with contextlib.suppress(OSError):
         plots.chmod(0o777)
     variables = s3_variables(os.environ.get("AIRFLOW_CONN_AWS_CONN", ""))

@@ -36,8 +36,8 @@ class Progress:
 class Pipeline:
     """The three DAGs of the Airflow at `url`. A failure shows the whole log of the task if `verbose`.
 
-    Logs in as a browser does. Given a password in every call, Airflow would hash it each time, which takes more of the
-    machine than the run that is watched.
+    It logs in as a browser does: with a password in every call, Airflow would hash it each time, which takes more CPU
+    time than the run itself.
     """
 
     def __init__(self, url: str, verbose: bool = False) -> None:
@@ -56,7 +56,11 @@ class Pipeline:
             )
 
     def call(self, path: str, method: str = "GET", **arguments: Any) -> Any:
-        """Calls Airflow's REST API and returns its answer. Raises PipelineError with Airflow's reason if it refuses."""
+        """Call Airflow's REST API and return its answer.
+
+        Raises:
+            PipelineError: Airflow rejected the call. Has its reason.
+        """
         response = self.session.request(method, f"{self.url}/{path}", timeout=60, **arguments)
         if response.ok:
             return response.json()
@@ -67,7 +71,7 @@ class Pipeline:
         raise PipelineError(f"Airflow rejected {method} {path} (status {response.status_code}): {reason}")
 
     def trigger(self, **params: Any) -> str:
-        """Triggers feature_eng with these params, once Airflow has found all three DAGs. Returns the run's id."""
+        """Trigger feature_eng with these params, once Airflow has found all three DAGs. Return the run's id."""
         deadline = time.monotonic() + PATIENCE
         while not {"feature_eng", "train", "predict"} <= {dag["dag_id"] for dag in self.call("dags")["dags"]}:
             if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
@@ -82,9 +86,10 @@ class Pipeline:
             raise PipelineError(in_words(str(error), form)) from None
 
     def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
-        """Yields the progress of the DAGs until predict has succeeded for this run of feature_eng.
+        """Yield the progress of the DAGs until predict has succeeded for this run of feature_eng.
 
-        Raises PipelineError as soon as one of them fails, or isn't started by the one before it.
+        Raises:
+            PipelineError: A DAG has failed, or was not started by the one before it.
         """
         progress = {dag_id: Progress(dag_id) for dag_id in DAGS}
         for dag_id in DAGS:
@@ -98,7 +103,7 @@ class Pipeline:
                 raise PipelineError(self.failure(dag_id, run_id))
 
     def wait_for_run(self, dag_id: str, source_run_id: str, interval: float) -> str:
-        """Returns the run of `dag_id` that a Dataset event of another run has started, once there is one."""
+        """Wait for the run of `dag_id` that a Dataset event of another run starts, and return its id."""
         deadline = time.monotonic() + PATIENCE
         while True:
             run_id = self.started_by(source_run_id, dag_id)
@@ -109,23 +114,23 @@ class Pipeline:
             time.sleep(interval)
 
     def finish(self, run_id: str, interval: float = 1) -> None:
-        """Waits for what `watch` watches."""
+        """Wait until predict has succeeded for this run of feature_eng."""
         for _ in self.watch(run_id, interval):
             pass
 
     def is_active(self, dag_id: str) -> bool:
-        """Whether a run of this DAG is running or queued."""
+        """Return whether a run of this DAG is running or queued."""
         active = {"state": ["running", "queued"], "limit": 1}
         return self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"] > 0
 
     def started_by(self, run_id: str, dag_id: str) -> str | None:
-        """The run of `dag_id` that a Dataset event of the run `run_id` has started."""
+        """Return the run of `dag_id` that a Dataset event of the run `run_id` has started."""
         events = self.call("datasets/events", params={"source_run_id": run_id})["dataset_events"]
         runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
         return runs[-1] if runs else None
 
     def runs(self, run_id: str) -> dict[str, str]:
-        """The runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
+        """Return the runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
         runs = {DAGS[0]: run_id}
         for dag_id, following in pairwise(DAGS):
             started = self.started_by(runs[dag_id], following) if dag_id in runs else None
@@ -134,14 +139,15 @@ class Pipeline:
         return runs
 
     def all_tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of these runs."""
+        """Return the task instances of these runs."""
         return [task for run in self.runs(run_id).items() for task in self.tasks(*run)]
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The task instances of a run."""
+        """Return the task instances of a run."""
         return self.call(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
 
     def progress(self, dag_id: str, run_id: str) -> Progress:
+        """Return the progress of a run."""
         tasks = self.tasks(dag_id, run_id)
         done = sum(task["state"] in ("success", "skipped") for task in tasks)
         running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in tasks if task["state"] == "running")
@@ -176,17 +182,17 @@ def reason(log: str) -> str:
     return raised[-1].strip() if raised else "no exception in its log"
 
 
-def in_words(refusal: str, form: dict[str, Any]) -> str:
-    """Airflow's refusal of a param of the trigger form, without the JSON Schema and the regular expression in it.
+def in_words(rejection: str, form: dict[str, Any]) -> str:
+    """Return Airflow's rejection of a param without the JSON Schema and the regular expression in it.
 
-    `form` are the DAG's params, whose descriptions say what they take.
+    `form` has the DAG's params, whose descriptions say what they take.
     """
-    refused = re.search(r"Invalid input for param (\w+): (.*)", refusal)
-    if refused is None or refused[1] not in form:
-        return refusal
-    name, problem = refused.groups()
+    rejected = re.search(r"Invalid input for param (\w+): (.*)", rejection)
+    if rejected is None or rejected[1] not in form:
+        return rejection
+    name, problem = rejected.groups()
     problem = re.sub(r" does not match '\^.*", " is not accepted", problem)
-    place = re.search(r"^On instance(\[.*\]):$", refusal, re.MULTILINE)
+    place = re.search(r"^On instance(\[.*\]):$", rejection, re.MULTILINE)
     where = name + place[1] if place else name
     return (
         f"feature_eng can't be triggered, because of its param {where}: {problem}. "
@@ -196,7 +202,7 @@ def in_words(refusal: str, form: dict[str, Any]) -> str:
 
 
 def is_current(import_error: dict[str, Any]) -> bool:
-    """Whether Airflow has seen the file, and the modules that it imports, as they are now."""
+    """Return whether Airflow has read the file, and the modules that it imports, as they are now."""
     file = Path(import_error["filename"])
     if not file.exists():
         return False

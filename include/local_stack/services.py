@@ -1,4 +1,4 @@
-"""The services of the stack: how each is started, and how one sees that it answers."""
+"""The services of the stack: how to start each of them, and how to tell that it is ready."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Service:
 
 
 def postgres(home: Path, ports: dict[str, int]) -> Service:
+    """Return PostgreSQL, with its data in `home`."""
     return Service(
         "postgres",
         as_postgres(
@@ -52,11 +53,11 @@ def postgres(home: Path, ports: dict[str, int]) -> Service:
 
 
 def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
-    """SeaweedFS. `login` holds its credentials, as AWS's own variables.
+    """Return SeaweedFS, the S3 store. `login` holds its credentials, as AWS's own variables.
 
-    It opens nine ports besides the S3 endpoint, for its parts to talk to each other. All of them are closed to anyone
-    else: by HTTP they take only requests signed with `secret`, by gRPC only the certificate that lies in its folder.
-    Status pages stay open, which tell about disks and versions but not about buckets or objects.
+    Its parts talk to each other through nine ports in addition to the S3 endpoint. Nobody else can use them: over HTTP
+    they accept only requests signed with `secret`, over gRPC only the certificate in its folder. Status pages stay
+    open; they show disks and versions, but no buckets and no objects.
     """
     signed = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
     closed = {f"WEED_{name}": secret for name in signed} | {"WEED_GRPC_CA": CERTIFICATE}
@@ -78,7 +79,7 @@ def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
 
 
 def mlflow(ports: dict[str, int], destination: str, store: dict[str, str]) -> Service:
-    """MLflow's server, which keeps and hands out artifacts at `destination`, in the S3 store of these variables."""
+    """Return MLflow's server, which serves artifacts from `destination`, in the S3 store of these variables."""
     return Service(
         "mlflow",
         words(
@@ -93,7 +94,7 @@ def mlflow(ports: dict[str, int], destination: str, store: dict[str, str]) -> Se
 
 
 def airflow(ports: dict[str, int]) -> list[Service]:
-    """Airflow's processes, which need a migrated metadata database. The webserver knows how the others are."""
+    """Return Airflow's processes, which need a migrated metadata database. The webserver reports the others' health."""
 
     def service(name: str, *options: str, part: str) -> Service:
         command = words(sys.executable, "-m", "airflow", name, *options)
@@ -107,14 +108,15 @@ def airflow(ports: dict[str, int]) -> list[Service]:
 
 
 def words(*parts: object) -> list[str]:
+    """Return the words of a command as text."""
     return [str(part) for part in parts]
 
 
 def as_postgres(folder: Path, *parts: object) -> list[str]:
-    """A command of PostgreSQL for its data in `folder`. It refuses to run as root: root runs it as nobody.
+    """Return a command of PostgreSQL for its data in `folder`. PostgreSQL does not run as root: root runs it as nobody.
 
-    If the project is in a folder that only root may enter, like /root, nobody gets the right to pass through folders
-    and to read. Writing stays limited to what belongs to nobody.
+    If the project is in a folder that only root may enter, like /root, nobody gets the right to enter folders and to
+    read. Writing stays limited to what belongs to nobody.
     """
     if os.geteuid() != 0:
         return words(*parts)
@@ -128,7 +130,7 @@ def as_postgres(folder: Path, *parts: object) -> list[str]:
 
 
 def remove_stale_sockets() -> None:
-    """Deletes the sockets of SeaweedFS processes that were killed. Those that stop by themselves remove their own."""
+    """Delete the sockets of SeaweedFS processes that were killed. Those that stop by themselves remove their own."""
     folder, pattern = SEAWEEDFS_SOCKETS
     for path in Path(folder).glob(pattern):
         with contextlib.suppress(PermissionError, FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
@@ -139,11 +141,12 @@ def remove_stale_sockets() -> None:
 
 
 def succeeds(*parts: object) -> bool:
+    """Return whether a command succeeds."""
     return subprocess.run(words(*parts)).returncode == 0
 
 
 def answers(port: int, path: str = "/") -> bool:
-    """Whether an HTTP server answers there, be it with a refusal."""
+    """Return whether an HTTP server answers there, even with a rejection."""
     try:
         return requests.get(f"http://{LOOPBACK}:{port}{path}", timeout=5).status_code < 500
     except requests.RequestException:
@@ -151,7 +154,7 @@ def answers(port: int, path: str = "/") -> bool:
 
 
 def is_healthy(port: int, part: str) -> bool:
-    """Whether Airflow's webserver on `port` reports this part of Airflow as healthy."""
+    """Return whether Airflow's webserver on `port` reports this part of Airflow as healthy."""
     try:
         return requests.get(f"http://{LOOPBACK}:{port}/health", timeout=5).json()[part]["status"] == "healthy"
     except requests.RequestException:

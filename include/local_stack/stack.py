@@ -52,15 +52,15 @@ PATIENCE = 180  # seconds that a service may take to come up
 
 
 class StackError(Exception):
-    """What is wrong and what to do about it, for whoever typed `make run`."""
+    """What is wrong and how to fix it, for the person who typed `make run`."""
 
 
 class Stack:
     """The services whose state lives in the folder `home`.
 
-    `variables` is the file of variables that the containers get, too: its addresses are replaced by this stack's.
-    `ports` are numbers for "airflow", "mlflow" and "s3"; those not named are what the shell's variables or the defaults
-    say. `report` takes a line for whoever waits.
+    `variables` is the file of variables that the containers get, too; this stack's addresses replace those in it.
+    `ports` are numbers for "airflow", "mlflow" and "s3"; others come from the shell's variables or the defaults.
+    `report` is called with each line to show.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Stack:
         self._settings: dict[str, Any] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
 
     def start(self, *names: str) -> None:
-        """Starts what of these services (all, if none is named) isn't up, and returns when they answer."""
+        """Start those of these services (all, if none is named) that aren't up, and return when they are ready."""
         names = names or STORES + AIRFLOW
         self._supervise()
         self._bring_up([name for name in names if name in STORES])
@@ -90,7 +90,7 @@ class Stack:
         self._wait_for(*names)
 
     def stop(self) -> None:
-        """Stops every process of the stack, those that lost their supervisor in a crash included."""
+        """Stop every process of the stack, including those that lost their supervisor in a crash."""
         if self.is_up():
             with self._supervisor() as supervisor:
                 supervisor.shutdown()
@@ -105,7 +105,7 @@ class Stack:
         remove_stale_sockets()
 
     def clean(self) -> None:
-        """Stops the stack and deletes its data; what is installed stays."""
+        """Stop the stack and delete its data; what is installed stays."""
         self.stop()
         for item in self.home.iterdir() if self.home.exists() else ():
             if item != MLFLOW_ENVIRONMENT:
@@ -113,7 +113,7 @@ class Stack:
         self._settings = {}
 
     def status(self) -> dict[str, str]:
-        """Each service's state, in the supervisor's words."""
+        """Return each service's state, in the supervisor's words."""
         if not self.is_up():
             return dict.fromkeys(STORES + AIRFLOW, "STOPPED")
         with self._supervisor() as supervisor:
@@ -121,7 +121,7 @@ class Stack:
         return {name: states[name] for name in STORES + AIRFLOW}
 
     def is_up(self) -> bool:
-        """Whether the supervisor answers. Waits for one that is shutting down, as long as that takes a service."""
+        """Return whether the supervisor answers. Wait for one that is shutting down."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
@@ -134,12 +134,12 @@ class Stack:
         raise StackError(f"The services have not stopped in {PATIENCE} s. The logs are in {self.home / 'logs'}")
 
     def process(self, name: str) -> psutil.Process:
-        """The process of a service that is up."""
+        """Return the process of a service that is up."""
         with self._supervisor() as supervisor:
             return psutil.Process(supervisor.getProcessInfo(name)["pid"])
 
     def processes(self) -> Iterator[psutil.Process]:
-        """Processes that work in the stack's folder, but for those that a person started in a terminal."""
+        """Yield the processes that work in the stack's folder, except those that a person started in a terminal."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 at_home = self.home in Path(process.cwd(), "-").parents
@@ -147,7 +147,7 @@ class Stack:
                     yield process
 
     def halt(self, name: str) -> None:
-        """Stops one service."""
+        """Stop one service."""
         with self._supervisor() as supervisor:
             supervisor.stopProcess(name)
 
@@ -155,28 +155,31 @@ class Stack:
 
     @property
     def ports(self) -> dict[str, int]:
+        """The port of each service."""
         return self._settings["ports"]
 
     def url(self, name: str) -> str:
+        """Return the address of a service."""
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
     def log(self, name: str) -> Path:
+        """Return the log file of a service."""
         return self.home / "logs" / f"{name}.log"
 
     def shared_variables(self) -> dict[str, str]:
-        """The variables that the containers get, with this stack's addresses."""
+        """Return the variables that the containers get, with this stack's addresses."""
         text = self.variables.read_text()
         for service, host in {"s3": "minio:9000", "mlflow": "mlflow:5000"}.items():
             text = text.replace(f"http://{host}", self.url(service))
         return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
     def database(self, driver: str = "") -> str:
-        """The address of Airflow's metadata database."""
+        """Return the address of Airflow's metadata database."""
         login = f"postgres:{self._settings['postgres_password']}"
         return f"postgresql{driver}://{login}@{LOOPBACK}:{self.ports['postgres']}/postgres"
 
     def s3_variables(self) -> dict[str, str]:
-        """The S3 store of `aws_conn`, as AWS's and MLflow's own variables; where that isn't JSON, this stack's own."""
+        """Return the S3 store of `aws_conn`, as AWS's and MLflow's variables; if that isn't JSON, this stack's own."""
         try:
             found = s3_variables(self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", ""))
         except ValueError as error:
@@ -187,21 +190,21 @@ class Stack:
         return found
 
     def s3_login(self) -> dict[str, str]:
-        """The credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""
+        """Return the credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""
         variables = self.s3_variables()
         here = variables.get("MLFLOW_S3_ENDPOINT_URL") == self.url("s3")
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         return {name: variables[name] if here else "minioadmin" for name in names}
 
     def s3(self) -> Any:
-        """A client of the S3 store."""
-        import boto3  # `make run` and `make status` do without it
+        """Return a client of the S3 store."""
+        import boto3  # `make run` and `make status` don't need it
 
         login = {name.lower(): value for name, value in self.s3_login().items()}
         return boto3.client("s3", endpoint_url=self.url("s3"), region_name="us-east-1", **login)
 
     def environment(self) -> dict[str, str]:
-        """What the services get. What the user's shell says about Airflow, MLflow and AWS doesn't reach them."""
+        """Return the environment of the services: without the shell's variables for Airflow, MLflow and AWS."""
         foreign = ("AIRFLOW", "MLFLOW_", "AWS_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return inherited | self.shared_variables() | {
@@ -226,7 +229,7 @@ class Stack:
     # --- how it is done ---
 
     def settle(self) -> None:
-        """Decides on ports and secrets, for a stack that isn't up."""
+        """Decide on ports and secrets, for a stack that isn't up."""
         ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
         for name, port in ports.items():
             if not is_free(port):
@@ -242,7 +245,7 @@ class Stack:
         write_private(self._memory, json.dumps(self._settings))
 
     def _supervise(self) -> None:
-        """Has a supervisor running that knows all services, on ports that are free."""
+        """Start a supervisor that knows all services, on ports that are free, unless one is running."""
         if self.is_up():
             for name, port in self._asked.items():
                 if port != self.ports[name]:
@@ -270,7 +273,7 @@ class Stack:
         self._wait(self.is_up, "the supervisor")
 
     def _services(self) -> dict[str, Service]:
-        from include import config  # here, so that the stack can be stopped whatever someone has written there
+        from include import config  # here, so that the stack can be stopped even if this file is broken
 
         destination = self.shared_variables().get(DESTINATION, config.ARTIFACTS_URL)
         services = [
@@ -334,15 +337,15 @@ class Stack:
                 "--set=scram_iterations=1",  # more would protect weak passwords, which this isn't, at each connection
             )
             command = as_postgres(folder, POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
-            made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-            if made.returncode:
-                raise StackError(f"PostgreSQL could not create its files in {folder}:\n{made.stdout}{made.stderr}")
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if done.returncode:
+                raise StackError(f"PostgreSQL could not create its files in {folder}:\n{done.stdout}{done.stderr}")
             (folder / "unfinished").rename(folder / "data")
-        # Nothing of this stack runs now. A lock left by a crash may name a process number that is someone else's today.
+        # Nothing of this stack runs now. A lock left by a crash may have the number of another process by now.
         (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def prepare_airflow(self) -> None:
-        """Migrates the metadata database and creates the user admin, once."""
+        """Migrate the metadata database and create the user admin, once."""
         done = self.home / "airflow" / f"prepared-{version('apache-airflow')}"
         if done.exists():
             return
@@ -386,7 +389,7 @@ class Stack:
 
     @contextlib.contextmanager
     def _supervisor(self) -> Iterator[Any]:
-        """Its XML-RPC interface. The socket is named from within its folder: a full path may be too long for one."""
+        """Yield the supervisor's XML-RPC interface. Named from its folder: the full path may be too long."""
         if not (self.home / "supervisor.sock").exists():
             raise FileNotFoundError(self.home / "supervisor.sock")
         with contextlib.chdir(self.home):
@@ -404,10 +407,12 @@ def changed_settings(before: str, now: str) -> list[str]:
 
 
 def fingerprint(value: str) -> str:
+    """Return a hash that differs where values differ."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
 def is_free(port: int) -> bool:
+    """Return whether no program listens on this port of loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
         return False  # by IPv6, or on a Mac, which lets two have one port
     with contextlib.closing(socket.socket()) as probe:
@@ -420,22 +425,24 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
+    """Return a port that is free at the moment."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
 
 
 def free_ports() -> dict[str, int]:
-    """For a stack next to the one of `make run`."""
+    """Return ports for a stack that runs at the same time as that of `make run`."""
     return {name: free_port() for name in PORTS}
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read."""
+    """Write a file that only its owner can read."""
     path.unlink(missing_ok=True)
     path.touch(0o600, exist_ok=False)
     path.write_text(text)
 
 
 def tail(path: Path, lines: int = 20) -> str:
+    """Return the last lines of a log file."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(there is none)"

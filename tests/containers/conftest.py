@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def merged(compose: list[str], project: Path) -> Callable[..., dict]:
-    """What comes out as a dictionary: `merged(MLFLOW_PORT="5001")` with these variables in the shell."""
+    """Returns the merged file as a dictionary: `merged(MLFLOW_PORT="5001")` with these variables in the shell."""
 
     def merge(**shell: str) -> dict:
         moved = {name: value for name, value in os.environ.items() if not name.endswith("_PORT")} | shell

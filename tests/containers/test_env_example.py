@@ -55,7 +55,7 @@ def test_no_variable_stands_there_twice():
 
 
 def test_every_line_is_explained():
-    """A comment stands above each variable, or above the block that it is in."""
+    """There is a comment above each variable, or above the block that it is in."""
     for block in TEXT.split("\n\n"):
         if re.search(r"^[A-Z]\w*=", block, re.MULTILINE):
             above = TEXT[: TEXT.index(block)].rstrip().splitlines()

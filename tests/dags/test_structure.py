@@ -69,7 +69,7 @@ EDGES: dict[str, dict[str, set[str]]] = {
 }
 FEATURES_ANNOUNCED, MODEL_ANNOUNCED = Dataset("s3://data_possum.csv"), Dataset("model_trained")
 BAG = DagBag(ROOT / "dags", include_examples=False)
-DAGS = list(BAG.dags.values())  # those of whoever uses this as a template, too
+DAGS = list(BAG.dags.values())  # also those that someone adds to this template
 TASKS = [task for dag in DAGS for task in dag.tasks]
 
 every_dag = pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)

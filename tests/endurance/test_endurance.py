@@ -74,7 +74,7 @@ def usages(tmp_path_factory):
                 seconds = one_run(pipeline)
                 deadline = time.monotonic() + PATIENCE
                 while not is_quiet(stack):
-                    assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for Airflow to be quiet"
+                    assert time.monotonic() < deadline, f"timed out after {PATIENCE} s waiting for Airflow to be quiet"
                     time.sleep(0.2)
                 found.append(now := usage(stack, seconds, temporary))
                 print(f"run {number + 1}: {now.seconds:.1f} s, {now.memory:.0f} MB, {now.files} files", flush=True)

@@ -22,7 +22,7 @@ def whole_site(tmp_path_factory):
 
 @pytest.fixture
 def site(whole_site):
-    """A site on which one pass at least was made. What a test has done to it, it must survive."""
+    """A site with at least one pipeline run. It must survive what a test does to it."""
     yield whole_site
     whole_site.until(lambda: not whole_site.is_busy(), "what was announced last")
     whole_site.check()

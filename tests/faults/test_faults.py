@@ -172,7 +172,7 @@ def test_every_task_is_cleared_after_success(site):
                     site.clear(dag_id, runs[dag_id], tasks[dag_id].pop())
             site.until(lambda: not site.is_busy(), "the cleared tasks")
 
-    # Clearing what announces a Dataset announces it anew, as in any DAG: that starts one more training and prediction.
+    # Clearing a task that updates a Dataset updates it again, as in any DAG: that starts one more train and predict.
     site.announced_again.update([runs["feature_eng"], runs["train"]])
 
 

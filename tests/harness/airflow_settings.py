@@ -15,7 +15,9 @@ from pathlib import Path
 
 from harness import ROOT, STACK_IS_INSTALLED
 
-HOME = Path(tempfile.gettempdir()).resolve() / f"pipeline tests {uuid.uuid4().hex}"  # created by whoever needs it
+HOME = (
+    Path(tempfile.gettempdir()).resolve() / f"pipeline tests {uuid.uuid4().hex}"
+)  # created by the first that needs it
 
 
 @functools.cache

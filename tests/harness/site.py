@@ -67,7 +67,7 @@ class Site:
         return set(states) != {"success"} or not all(event["created_dagruns"] for event in events)
 
     def of_each_task(self, run_id: str, what: str) -> dict[str, Any]:
-        """What Airflow has noted of each task of a pass, once it is through."""
+        """What Airflow has noted of each task of a pipeline run, once it is over."""
         self.pipeline.finish(run_id)
         return {f"{task['dag_id']}.{task['task_id']}": task[what] for task in self.pipeline.all_tasks(run_id)}
 
@@ -101,7 +101,7 @@ class Site:
     def until(self, found: Callable[[], Found | None], what: str) -> Found:
         deadline = time.monotonic() + PATIENCE
         while not (result := found()):
-            assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for {what}"
+            assert time.monotonic() < deadline, f"timed out after {PATIENCE} s waiting for {what}"
             time.sleep(0.1)
         return result
 

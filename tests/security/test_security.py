@@ -55,7 +55,7 @@ def hostile_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evidence(guarded, run_dag, hostile_folder, tmp_path_factory):
-    """All that a pass through the pipeline has shown to others: its log, and every command line."""
+    """All that a pipeline run has shown to others: its log, and every command line."""
     log = io.StringIO()
     handler = logging.StreamHandler(log)
     with pytest.MonkeyPatch.context() as patch, Witness() as witness:

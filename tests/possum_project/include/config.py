@@ -54,7 +54,7 @@ HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
 
 PREDICTION_PACKAGES = ("boto3", "pandas", "pyarrow")
 
-# --- How it is judged ---
+# --- The evaluation ---
 
 FOLDS = 5
 REPEATS = 10  # of the cross-validation; fewer when the rows are many (include/modeling/evaluation.py has the rule)

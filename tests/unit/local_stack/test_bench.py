@@ -15,7 +15,7 @@ INTERVALS = {
 }
 
 
-def test_what_a_pass_has_cost():
+def test_what_a_pipeline_run_has_cost():
     run = bench.measured(100.0, INTERVALS, {"train.train_model": 5_000_000}, s3=300, database=200)
 
     assert run.dags == {"feature_eng": 4, "train": 5, "predict": 4}

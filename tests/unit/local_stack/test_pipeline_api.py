@@ -77,7 +77,7 @@ def test_a_rejected_login_is_named(answer, status, server):
         Pipeline(server.url)
 
 
-def test_a_refused_trigger_names_the_param_the_value_and_what_it_takes(airflow):
+def test_a_rejected_trigger_names_the_param_the_value_and_what_it_takes(airflow):
     pipeline = airflow(400, json.dumps({"detail": PATTERN, "title": "Bad Request"}))
 
     with pytest.raises(PipelineError) as refused:
@@ -97,7 +97,7 @@ def test_a_hyperparameter_that_breaks_its_rule_is_named():
 
 
 @pytest.mark.parametrize("body", ['{"detail": "no"}', "[]", "<html>"], ids=["a reason", "a list", "a page"])
-def test_any_other_refusal_is_shown_with_its_status(body, airflow):
+def test_any_other_rejection_is_shown_with_its_status(body, airflow):
     with pytest.raises(PipelineError, match=r"Airflow rejected POST dags/feature_eng/dagRuns \(status 409\): \w+"):
         airflow(409, body).trigger()
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a file, it is read as it stands there or refused with its name, the place and the cure."""
+"""Whatever happens to a file, it is read as it is, or rejected with its name, the place and the cure."""
 
 from __future__ import annotations
 

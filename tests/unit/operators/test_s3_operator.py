@@ -34,7 +34,7 @@ def test_a_bucket_that_is_there_is_left_alone(make, server):
     assert asked(server) == ["HEAD /data"]
 
 
-def test_a_refused_login_fails_for_good(make, server):
+def test_a_rejected_login_fails_without_retry(make, server):
     server.answer = 403, ""
 
     with pytest.raises(
@@ -43,12 +43,12 @@ def test_a_refused_login_fails_for_good(make, server):
         make("data")
 
 
-def test_a_name_that_s3_refuses_fails_for_good(make):
+def test_a_name_that_s3_rejects_fails_without_retry(make):
     with pytest.raises(AirflowFailException, match="Invalid bucket name"):
         make("my data")
 
 
-def test_a_missing_connection_fails_for_good(make, monkeypatch):
+def test_a_missing_connection_fails_without_retry(make, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "else")
 
