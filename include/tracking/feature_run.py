@@ -34,7 +34,9 @@ def log_rows(
 ) -> None:
     """Log the usable rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
     source = data_file if "://" in data_file else f"include/{data_file}"
-    runs.log_frame(rows, source, "usable rows", "feature engineering", schema.target, digest)
+    # MLflow knows a dataset by name and digest, so the name has to tell sources with the same rows apart.
+    name = f"usable rows of {data_file}"
+    runs.log_frame(rows, source, name, "feature engineering", schema.target, digest)
     mlflow.log_params(
         {
             "data_file": data_file,

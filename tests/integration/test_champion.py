@@ -262,6 +262,28 @@ def test_a_version_that_lost_the_race_is_compared_with_the_winner(train, aliases
     assert "above the present champion's 1.188 cm" in reason(loser)
 
 
+def test_a_promotion_that_is_overwritten_is_repeated(train, aliases, monkeypatch):
+    """The other process looked before this one set the alias, and sets it right afterwards."""
+    promote(train(BAD))
+    overwriting, better = train(WORSE), train(GOOD)
+    set_alias, compared_with = mlflow.MlflowClient.set_registered_model_alias, []
+
+    def set_and_be_overwritten(self, name: str, alias: str, version: str) -> None:
+        set_alias(self, name, alias, version)
+        if len(compared_with) == 1:
+            set_alias(self, name, alias, overwriting.version)
+
+    def evaluate(model: RegressorMixin) -> float:
+        compared_with.append(model.alpha)
+        return cv_rmse(model)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", set_and_be_overwritten)
+
+    assert promote(better, evaluate) == "champion"
+    assert compared_with == [BAD, WORSE]
+    assert aliases(better) == {"champion": better.version}
+
+
 def test_a_name_that_is_not_registered_is_an_error(train):
     version = train(GOOD)
 
