@@ -14,6 +14,7 @@ from airflow.exceptions import ParamValidationError
 from airflow.models import DagBag
 from airflow.utils.trigger_rule import TriggerRule
 
+from include import config
 from include.orchestration import upstream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +124,11 @@ def test_one_branch_of_two_is_enough():
         f"train.{MODEL}.create_model_version",
     }
     assert rules[f"train.{MODEL}.create_model_version"] == TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+
+
+@every_task
+def test_every_task_calls_the_failure_callbacks_of_the_configuration(task):
+    assert task.on_failure_callback == config.FAILURE_CALLBACKS
 
 
 def test_what_a_person_can_choose():
