@@ -66,7 +66,7 @@ def decide(
 
     compared_with = f"the present champion's {_amount(champion.error, unit)} on the same data"
     factor = 1 + tolerance
-    if champion.is_newer and not error <= champion.error / factor:
+    if champion.is_newer and not error < champion.error / factor:
         reason = f"{own}, not {_percent(tolerance)} better than {compared_with}, as an older version has to be"
         return Decision("challenger", reason)
     if not error <= champion.error * factor:
