@@ -16,10 +16,10 @@ INTERVALS = {
 
 
 def test_what_a_pipeline_run_has_cost():
-    run = bench.measured(100.0, INTERVALS, {"train.train_model": 5_000_000}, s3=300, database=200)
+    run = bench.measured(100.0, 6.5, INTERVALS, {"train.train_model": 5_000_000}, s3=300, database=200)
 
     assert run.dags == {"feature_eng": 4, "train": 5, "predict": 4}
-    assert run.total == 13
+    assert (run.total, run.plain) == (13, 6.5)
     assert run.waiting == 3  # from 100 to 101, 104 to 105, 109 to 110
     assert run.tasks["train.train_model"] == 4
     assert (run.memory, run.s3, run.database) == ({"train.train_model": 5_000_000}, 300, 200)
@@ -38,13 +38,15 @@ def test_seconds(values, text):
 
 def test_a_line_of_the_table():
     memory = {"train.train_model": 1_500_000_000, "predict.run_prediction": 700_000_000}
-    run = bench.measured(100.0, INTERVALS, memory, s3=47_500_000, database=130_000)
+    run = bench.measured(100.0, 6.5, INTERVALS, memory, s3=47_500_000, database=130_000)
 
     cells = [cell.strip() for cell in bench.row(1_000_000, [run]).strip("|").split("|")]
 
     assert cells == [
         "1,000,000",
         "**13.0 s**",
+        "6.5 s",
+        "2.0",
         "4.0 s",
         "5.0 s",
         "4.0 s",
