@@ -120,9 +120,11 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     hyper_parameters = context["params"]["hyper_parameters"]
     models.try_out(config.MODEL_CLASS, hyper_parameters, inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
-    if is_scheduled(context) and registry.is_trained_on(config.REGISTERED_MODEL, lineage, hyper_parameters):
-        raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
     if not runs.find_finished(experiment_id, lineage):
+        if is_scheduled(context) and registry.is_trained_on(config.REGISTERED_MODEL, lineage, hyper_parameters):
+            raise AirflowSkipException(
+                "Rows, code and versions are those of the newest model version: nothing to train."
+            )
         data_file, left_out = context["params"]["data_file"], len(rows) - len(usable)
         data_version = context["ti"].xcom_pull("extract_data", key="data_version")
         with feature_run.start(experiment_id, lineage):

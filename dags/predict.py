@@ -62,6 +62,7 @@ def fetch_rows() -> pd.DataFrame | None:
         aws_conn_id=config.AWS_CONNECTION,
         hosts=config.DATA_HOSTS + sources.host_of(config.DATA_FILE),
     )
+    get_current_context()["ti"].xcom_push("file_digest", file.digest)
     return read_rows(file, config.SCHEMA, target_required=False)
 
 
@@ -93,7 +94,10 @@ def fetch_feature_df_no_target(model_run_id: str, target_column: str) -> pd.Data
         return feature_df.drop(columns=target_column)
     usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
     if usable.empty:
-        raise DataError(f"None of the {len(rows)} rows is without gaps, so there is nothing to predict. Fill the gaps.")
+        data_file = get_current_context()["params"]["data_file"]
+        raise DataError(
+            f"{data_file}: none of the {len(rows)} rows is without gaps, so none can be predicted. Fill them."
+        )
     return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
 
 
@@ -134,23 +138,33 @@ def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.Dat
     return evaluation.match_predictions(predictions, target).reset_index()
 
 
+def new_rows_tags(context: Any) -> dict[str, str]:
+    """Return what to say in MLflow about new rows; nothing without a data file."""
+    params = context["params"]
+    if not params["data_file"]:
+        return {}
+    file_digest = context["ti"].xcom_pull("fetch_rows", key="file_digest")
+    return {"data_file": params["data_file"], "file_digest": file_digest, "model_requested": params["model"]}
+
+
 @task
 @mlflow_task
 def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, model_run_id: str) -> None:
     from include.modeling import drift, evaluation
     from include.tracking import prediction_run, registry, runs, training_run
 
-    data_file = get_current_context()["params"]["data_file"]
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     trained = training_run.get(model_run_id)
-    lineage = runs.lineage(trained.pipeline_run, predictions, version.name, version.version, data_file)
+    source = new_rows_tags(get_current_context())
+    pipeline_run = get_current_context()["run_id"] if source else trained.pipeline_run
+    lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, source)
     drifted = drift.compare(training_run.reference(model_run_id)[features.columns], features)
     if not runs.find_finished(trained.experiment_id, lineage):
-        with prediction_run.start(trained.experiment_id, lineage, version, data_file, config.SCHEMA):
+        with prediction_run.start(trained.experiment_id, lineage, version, source, config.SCHEMA):
             known = predictions.dropna()
             if "true" in known and len(known):
                 errors = evaluation.errors(known["true"], known["predicted"])
-                prediction_run.log_errors(errors, "" if data_file else "in_sample_", config.TARGET_UNIT)
+                prediction_run.log_errors(errors, "" if source else "in_sample_", config.TARGET_UNIT)
             prediction_run.log_drift(drifted)
     if config.FAIL_ON_DRIFT and drifted["drifted"].any():
         names = ", ".join(drifted.index[drifted["drifted"]])

@@ -62,12 +62,17 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
             )
-    check_schedule(settings["SCHEDULE"])
+    check_schedule(settings["SCHEDULE"], (settings["FEATURES_DATASET"], settings["MODEL_DATASET"]))
     check_hyper_parameters(settings["HYPER_PARAMETERS"], settings["HYPER_PARAMETER_RULES"])
 
 
-def check_schedule(schedule: str | None) -> None:
-    """Raise ConfigurationError for a schedule that Airflow would not accept."""
+def check_schedule(schedule: str | None, own_datasets: tuple[str, str]) -> None:
+    """Raise ConfigurationError for a schedule that Airflow would not accept, or by which the DAGs start themselves."""
+    if schedule in own_datasets:
+        raise ConfigurationError(
+            f"SCHEDULE in include/config.py is {schedule!r}, which this project updates itself: the DAGs would run "
+            "forever. Name another Dataset, or None."
+        )
     is_known = schedule is None or schedule in PRESETS or "://" in schedule or croniter.is_valid(schedule)
     if not is_known:
         raise ConfigurationError(

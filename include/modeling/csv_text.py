@@ -6,6 +6,7 @@ import codecs
 import csv
 import difflib
 import io
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -13,19 +14,22 @@ import pandas as pd
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
-from include.schema import Numeric, Schema
+from include.schema import WHOLE_NUMBER, Numeric, Schema
 
 # What stands for a missing value: pandas' own list.
 GAPS = frozenset(["", "#N/A", "#N/A N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"])
 GAPS |= {"-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+OTHERWISE_WRITTEN = re.compile(rb'\n[\s"]*(?:[+]|-0|0[0-9])')  # an integer at the start of a line, such as 007
+LARGEST_WHOLE_NUMBER = 10**18 - 1
 
 
 def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
     """Read the columns of a schema from a CSV file: UTF-8, comma-separated, with a header.
 
     Returns a row for each record that isn't blank, indexed by its `line`. Labels and row numbers are text as it stands
-    in the file; numbers are int64 or float64, or text where one of them can't be a number. Empty cells, and GAPS among
-    the numbers, are missing. Columns that the file doesn't have are left out and added to `errors`.
+    in the file (row numbers may be int64 that would be written the same); numbers are int64 or float64, or text where
+    one of them can't be a number. Empty cells, and GAPS among the numbers, are missing. Columns that the file doesn't
+    have are left out and added to `errors`.
 
     Raises DataError where the file can't be cut into columns.
     """
@@ -39,8 +43,10 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     if not wanted or len(first_row) > len(header):  # pandas would leave out what is too much
         _check_fields(content, errors)
         errors.raise_if_any()
+    numbers = [name for name in wanted if isinstance(schema.columns.get(name), Numeric)]
+    whole = schema.row_number if _begins_with_whole_numbers(content, names, first_row, schema) else None
     try:
-        table = _parse(content, names, [name for name in wanted if isinstance(schema.columns.get(name), Numeric)])
+        table = _parse(content, names, numbers, whole)
     except pd.errors.ParserError:
         _check_fields(content, errors)
         _check_quotes(content, errors)
@@ -130,8 +136,16 @@ def _missing(name: str, header: list[str]) -> str:
     return f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name)
 
 
-def _parse(content: bytes, names: list[str | int], numbers: list[str]) -> pd.DataFrame:
-    texts = [name for name in names if isinstance(name, str) and name not in numbers]
+def _begins_with_whole_numbers(content: bytes, names: list[str | int], first_row: list[str], schema: Schema) -> bool:
+    """Whether the row numbers come first in each line, and what can be read as an integer would be written the same."""
+    if names[0] != schema.row_number or not first_row:
+        return False
+    return bool(re.fullmatch(WHOLE_NUMBER, first_row[0].strip())) and not OTHERWISE_WRITTEN.search(content)
+
+
+def _parse(content: bytes, names: list[str | int], numbers: list[str], whole: str | None) -> pd.DataFrame:
+    """Read the columns: those in `numbers` as numbers, `whole` as int64, each as text where that can't be."""
+    texts = [name for name in names if isinstance(name, str) and name not in numbers and name != whole]
     gaps = dict.fromkeys(names, frozenset([""])) | dict.fromkeys(numbers, GAPS)
 
     def parse(texts: list[str]) -> pd.DataFrame:
@@ -150,9 +164,16 @@ def _parse(content: bytes, names: list[str | int], numbers: list[str]) -> pd.Dat
 
     table = parse(texts)
     others = [name for name in numbers if table[name].dtype.kind not in "iuf"]
+    if whole and not _are_whole_numbers(table[whole]):
+        others.append(whole)
     if others:  # some of their cells are not numbers: as text, these can be named
         table = parse(texts + others)
     return table
+
+
+def _are_whole_numbers(values: pd.Series) -> bool:
+    """Whether these are int64 with as many digits as WHOLE_NUMBER allows: a million of them are slow as text."""
+    return values.dtype == "int64" and bool(values.between(-LARGEST_WHOLE_NUMBER, LARGEST_WHOLE_NUMBER).all())
 
 
 def _check_fields(content: bytes, errors: FileErrors) -> None:

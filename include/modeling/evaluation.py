@@ -81,7 +81,7 @@ def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     return {
         "rmse": float(root_mean_squared_error(true, predicted)),
         "mae": float(mean_absolute_error(true, predicted)),
-        "r2": float(r2_score(true, predicted)),
+        "r2": float(r2_score(true, predicted)) if np.size(true) > 1 else float("nan"),
     }
 
 

@@ -103,13 +103,15 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
 
     A label that it has not seen counts as none of the known ones, with one warning for each such label.
     """
+    rows = rows[schema.inputs].copy()
     for column, labels in _known_labels(transformer).items():
+        rows[column] = _typed_like(labels, rows[column])
         unknown = rows[column][~rows[column].isin(labels)]
         for label, count in unknown.value_counts().items():
             log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
-        return transformer.transform(rows[schema.inputs])
+        return transformer.transform(rows)
 
 
 def scaling(transformer: Pipeline) -> pd.DataFrame:
@@ -128,6 +130,14 @@ def _known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
         if isinstance(encoder, OneHotEncoder) and hasattr(encoder, "categories_"):
             known |= dict(zip(encoder.feature_names_in_, (list(each) for each in encoder.categories_), strict=True))
     return known
+
+
+def _typed_like(known: list[str] | list[int], values: pd.Series) -> pd.Series:
+    """Return labels as numbers or text, like the known ones: a file with other labels may be read as the other type."""
+    if all(isinstance(label, str) for label in known) != pd.api.types.is_numeric_dtype(values):
+        return values
+    by_text = {str(label): label for label in known}
+    return values.map(lambda label: by_text.get(str(label), label), na_action="ignore")
 
 
 def listed_labels(schema: Schema, name: str) -> list[str] | list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class DataFile:
     address: str
     content: bytes
     version: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the content."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
 
 
 def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int, keep_gaps: bool = False) -> pd.DataFrame:
@@ -100,8 +106,7 @@ def check_columns(
             checked[name] = _numbers(table[name], column, errors)
         else:
             checked[name] = _labels(table[name], column, schema.max_categories, errors)
-        may_be_empty = name == schema.target and not target_required
-        if checked[name].isna().all() and len(errors) == found and not may_be_empty:
+        if target_required and checked[name].isna().all() and len(errors) == found:  # of new rows, each keeps its line
             errors.add(f"column {name}: all values are missing. Fill them in, or take the column out of COLUMNS.")
     row_numbers = _row_numbers(table, schema, errors)
     errors.raise_if_any()
@@ -190,9 +195,12 @@ def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.
         return pd.RangeIndex(1, len(table) + 1, name=schema.row)
     if name not in table:
         return table.index
-    numbers = table[name].astype("string[pyarrow]").str.strip().fillna("")
-    if numbers.str.fullmatch(WHOLE_NUMBER).all():
-        numbers = numbers.astype("int64")
+    numbers = table[name]
+    if numbers.dtype != "int64":
+        numbers = numbers.astype("string[pyarrow]").str.strip().fillna("")
+        if numbers.str.fullmatch(WHOLE_NUMBER).all():
+            numbers = numbers.astype("int64")
+    if numbers.dtype == "int64":
         missing = pd.Series(False, numbers.index)
     else:
         numbers = numbers.astype(object)

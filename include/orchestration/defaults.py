@@ -51,8 +51,8 @@ def hyper_parameters() -> Param:
 def new_data_file() -> Param:
     """Return the param `data_file` of `predict`: as that of `feature_eng`, or empty."""
     return Param(
-        "",
-        type="string",
+        None,
+        type=["null", "string"],  # the form would not be sent without a value for a plain string
         pattern=f"^$|{DATA_FILE_PATTERN}",
         examples=_local_files(),
         title="Data file",

@@ -52,7 +52,7 @@ def _read_local(name: str, folder: Path) -> DataFile:
         raise DataError(
             f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
         )
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if path.resolve().parent != folder.resolve():
         raise DataError(f"{path} leads out of {folder}. Copy the file there.")
     return DataFile(name, path.read_bytes())
 
@@ -71,7 +71,8 @@ def _read_s3(address: str, aws_conn_id: str) -> DataFile:
             f"{address} can't be read with connection {aws_conn_id!r}: {error}. Correct the address, or let the "
             "connection's login read it."
         ) from None
-    return DataFile(address, content, answer.get("VersionId") or answer["ETag"].strip('"'))
+    version = answer.get("VersionId", "null")  # "null" in a bucket without versions
+    return DataFile(address, content, answer["ETag"].strip('"') if version == "null" else version)
 
 
 def _read_https(address: str, hosts: tuple[str, ...]) -> DataFile:
@@ -95,4 +96,5 @@ def _read_https(address: str, hosts: tuple[str, ...]) -> DataFile:
             content += chunk
             if len(content) > MAX_BYTES:
                 raise DataError(f"{address} has more than {MAX_BYTES:,} bytes. Copy the file to S3, and read it there.")
-    return DataFile(address, bytes(content), response.headers.get("ETag", "").strip('W/"') or None)
+    etag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
+    return DataFile(address, bytes(content), etag or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,19 +28,27 @@ NEW_ROWS_PLOT = "predictions.png"
 
 @contextmanager
 def start(
-    experiment_id: str, lineage: dict[str, str], version: ModelVersion, data_file: str, schema: Schema
+    experiment_id: str, lineage: dict[str, str], version: ModelVersion, source: Mapping[str, str], schema: Schema
 ) -> Iterator[str]:
-    """Start the run and yield its id. `data_file` has the new rows; it is empty for those of the training."""
+    """Start the run and yield its id.
+
+    Args:
+        experiment_id: The experiment.
+        lineage: The run's tags, from `runs.lineage`.
+        version: The version that predicted.
+        source: More tags: of new rows, their `data_file` and `file_digest`, and the `model` on the form.
+        schema: What the rows look like.
+    """
     tags = lineage | {
         "model_name": version.name,
         "model_version": version.version,
         "model_aliases": ", ".join(version.aliases) or "none",
         "training_run": str(version.run_id),
-        "data_file": data_file,
+        **source,
     }
     rows = f"{schema.row}s of its training data, so the errors `in_sample_*` are optimistic"
-    if data_file:
-        rows = f"the {schema.row}s of {data_file}"
+    if source:
+        rows = f"the {schema.row}s of {source['data_file']}"
     description = (
         f"Predictions by {version.name}, version {version.version}, for {rows}. "
         "`drift.csv` compares each feature with the training data."
@@ -50,7 +59,8 @@ def start(
 
 def log_errors(errors: Mapping[str, float], prefix: str, unit: str) -> None:
     """Log the errors on the rows whose true values are known; `prefix` says which rows these are."""
-    mlflow.log_metrics({f"{prefix}{name}": value for name, value in errors.items()})
+    defined = {name: value for name, value in errors.items() if not math.isnan(value)}  # one row has no R²
+    mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()})
     log.info("%srmse: %.4g %s", prefix, errors["rmse"], unit)
 
 
@@ -70,7 +80,9 @@ def log_drift(drift: pd.DataFrame) -> list[str]:
 
 def log_new_rows_plot(figure: Figure, run_id: str) -> None:
     """Log the plot of predictions for new rows to their own run."""
-    MlflowClient().log_figure(run_id, figure, f"plots/{NEW_ROWS_PLOT}")
+    client = MlflowClient()
+    client.log_figure(run_id, figure, f"plots/{NEW_ROWS_PLOT}")
+    runs.link_task(client.get_run(run_id).info.experiment_id, run_id)
 
 
 def log_plot(figure: Figure, file: str, run_id: str, folder: Path) -> None:
@@ -82,6 +94,7 @@ def log_plot(figure: Figure, file: str, run_id: str, folder: Path) -> None:
         client.log_artifact(run_id, str(plot), "plots")
         out_of_fold = client.download_artifacts(run_id, OUT_OF_FOLD_PLOT, temporary)
         _copy([plot, Path(out_of_fold)], folder)
+    runs.link_task(client.get_run(run_id).info.experiment_id, run_id)
 
 
 def _copy(plots: list[Path], folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.models import TaskInstance
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from include.errors import DataError
 from include.schema import Schema
@@ -107,6 +108,8 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     number = aliases.get(wanted, wanted)
     for version in versions:  # the newest first
         if number == version.version or str(version.current_stage).lower() == wanted.lower():
+            if not version.run_id:
+                raise DataError(f"Version {version.version} of {name} comes from no training run. Choose another one.")
             return client.get_model_version(name, version.version)
     numbers = [version.version for version in versions]
     stages = {str(version.current_stage) for version in versions} - {"None"}
@@ -126,8 +129,11 @@ def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mappi
     newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
     if not newest:
         return False
-    trained = client.get_run(str(newest[0].run_id)).data.tags
-    features = client.get_run(trained["features_run"]).data.tags
+    try:
+        trained = client.get_run(str(newest[0].run_id)).data.tags
+        features = client.get_run(trained["features_run"]).data.tags
+    except (MlflowException, KeyError):  # a version of somebody else's, or its runs are deleted
+        return False
     is_same = all(features.get(tag) == lineage[tag] for tag in runs.SAME)
     return is_same and trained.get("hyper_parameters") == model_card.hyper_parameters(hyper_parameters)
 

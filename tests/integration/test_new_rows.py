@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 import numpy as np
@@ -99,6 +100,11 @@ def test_the_run_in_mlflow_has_file_version_errors_drift_and_plots(predicted, tr
     found = tracked(run)
     assert found.info.run_name == "Predictions"
     assert found.data.tags["data_file"] == "new animals.csv"
+    assert found.data.tags["file_digest"] == hashlib.sha256(TEN.to_csv(index=False).encode()).hexdigest()[:16]
+    assert found.data.tags["pipeline_run"] == run.run_id
+    for task_id in ("compare_with_training", "plot_predictions"):
+        page = run.get_task_instance(task_id).xcom_pull(task_id, key="mlflow_run_page")
+        assert page == f"experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
     assert (found.data.tags["model_name"], found.data.tags["model_version"]) == (MODEL, "2")
     assert found.data.tags["model_aliases"] == "champion"
     rmse = ((predictions["true"] - predictions["predicted"]) ** 2).mean() ** 0.5
@@ -153,6 +159,16 @@ def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, pass
         run_dag("predict", state="failed", run_conf={"data_file": "inches.csv"})
 
     assert "Features have drifted from the training data: totlngth. Check their units" in caplog.text
+
+
+def test_a_single_row_that_can_be_predicted_has_an_error_but_no_r2(predict, tracked):
+    two = TEN.head(2).assign(age=[None, 4])
+
+    run, predictions = predict(two)
+
+    assert predictions["predicted"].isna().tolist() == [True, False]
+    assert "rmse" in tracked(run).data.metrics  # of the one row that could be predicted
+    assert "r2" not in tracked(run).data.metrics
 
 
 @pytest.mark.parametrize(("model", "version"), [("1", "1"), ("staging", "2")])

@@ -303,3 +303,14 @@ def test_the_predictions_run_says_what_predicted_and_how_well(runs):
     assert run.data.metrics["in_sample_rmse"] < trained.data.metrics["cv_rmse"]
     assert run.data.metrics["drifted_features"] == 0
     assert run.data.metrics["drift_max"] == 0
+
+
+def test_every_task_that_writes_to_mlflow_has_a_button_to_its_run(passes):
+    for dag_id, task_id in [
+        ("feature_eng", "build_features"),
+        ("train", "train_model"),
+        ("predict", "plot_predictions"),
+        ("predict", "compare_with_training"),
+    ]:
+        instance = passes[1][dag_id].get_task_instance(task_id)
+        assert instance.xcom_pull(task_id, key="mlflow_run_page"), task_id

@@ -80,6 +80,7 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("DATA_FILE", "file:///etc/passwd.csv", "https://host/path"),
         ("DATA_HOSTS", ("https://data.example.org",), "names of hosts"),
         ("SCHEDULE", "every morning", "a cron expression such as"),
+        ("SCHEDULE", "s3://features", "would run forever"),
         ("DATA_FILE", "mine/tails.csv", "no folder"),
         ("DATA_FILE", "../tails.csv", "no folder"),
         ("DATA_FILE", "tails.CSV", ".csv or .parquet at the end"),

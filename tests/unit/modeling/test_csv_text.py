@@ -28,11 +28,11 @@ def test_the_words_for_gaps_are_those_of_pandas():
     assert GAPS == STR_NA_VALUES
 
 
-def test_labels_and_row_numbers_are_text_and_numbers_are_numbers():
+def test_labels_are_text_and_numbers_are_numbers():
     table = read(POSSUMS)
 
     assert table.loc[2].to_dict() == {
-        "case": "1",
+        "case": 1,
         "site": "1",
         "Pop": "Vic",
         "sex": "m",
@@ -44,6 +44,15 @@ def test_labels_and_row_numbers_are_text_and_numbers_are_numbers():
         "taill": 36.0,
     }
     assert table.index.tolist() == list(range(2, 106))
+
+
+@pytest.mark.parametrize("line", [2, 5], ids=["first row", "later row"])
+@pytest.mark.parametrize("other", ["007", "+7", "-0", "-07", "7.0", "1e3", "A7", "NA", "1" + 18 * "0", "9" * 25])
+def test_row_numbers_stay_text_where_one_is_not_written_as_python_writes_integers(other, line):
+    table = read(cell("case", other, line))
+
+    assert table.loc[line, "case"] == other
+    assert table.loc[20, "case"] == "19"
 
 
 def test_one_cell_that_is_not_a_number_leaves_the_numbers_as_text():

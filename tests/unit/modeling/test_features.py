@@ -277,3 +277,15 @@ def test_transform_warns_once_for_each_unknown_label(caplog):
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["Column colour: the model has not seen the label 'green' (2 rows)"]
     pd.testing.assert_series_equal(features["colour_red"] > 0, pd.Series([False, True, False]), check_names=False)
+
+
+@pytest.mark.parametrize(
+    ("known", "new"), [([1, 2, 1], ["2", "north"]), (["1", "2", "north"], [2, 9])], ids=["numbers", "text"]
+)
+def test_labels_of_a_file_that_types_them_otherwise_are_known_all_the_same(known, new):
+    sites = schema(site=Categorical())
+    _, transformer = engineer(pd.DataFrame({"site": known, "y": [1.0, 2.0, 3.0]}), sites)
+
+    features = transform(transformer, pd.DataFrame({"site": new}), sites)
+
+    assert (features["site_2"] > 0).tolist() == [True, False]

@@ -413,3 +413,13 @@ def test_with_gaps_kept_a_row_counts_that_has_the_target():
         read_training_rows(file, schema, min_usable=2)
     with pytest.raises(DataError, match="2 rows with a value in y, but at least 3"):
         read_training_rows(file, schema, min_usable=3, keep_gaps=True)
+
+
+def test_new_rows_may_have_empty_columns_and_no_target():
+    text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n"
+
+    rows = read_rows(DataFile("new.csv", text.encode()), possums.SCHEMA, target_required=False)
+
+    assert rows.index.tolist() == [5]
+    assert rows["age"].isna().all()
+    assert "taill" not in rows
