@@ -157,7 +157,7 @@ def test_the_noise_around_a_straight_line(random):
     assert rmse(mean) == pytest.approx((2**2 + 3**2 + 1**2 + 0.5**2) ** 0.5, abs=0.3)
 
 
-def test_nothing_is_learnt_from_noise(random):
+def test_nothing_is_learned_from_noise(random):
     features, target = frame(random.normal(size=(100, 5))), pd.Series(random.normal(size=100))
     target.index = features.index
 
@@ -262,7 +262,7 @@ def test_the_model_itself_stays_unfitted(possums):
     assert not hasattr(RIDGE, "coef_")
 
 
-def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
+def test_of_many_rows_a_sample_is_evaluated(possums, monkeypatch):
     monkeypatch.setattr(evaluation, "ROWS_FITTED", 50)
 
     evaluated = ridge(possums[["hdlngth"]], possums["taill"])
@@ -289,7 +289,7 @@ def test_of_many_rows_a_sample_is_judged(possums, monkeypatch):
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_any_regressor_can_be_judged(model, possums):
+def test_any_regressor_can_be_evaluated(model, possums):
     evaluated = cross_validate(model, possums[["hdlngth", "totlngth"]], possums["taill"], plan(len(possums)))
 
     assert 1 < rmse(evaluated) < 3

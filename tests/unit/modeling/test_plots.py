@@ -277,9 +277,10 @@ def test_matplotlib_stays_as_it_was_for_others_in_the_process():
     program = """
 import matplotlib
 before = dict(matplotlib.rcParams)
+import pandas
 import possums
 from include.modeling import plots
-plots.coefficients(__import__("pandas").DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
+plots.coefficients(pandas.DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
 assert dict(matplotlib.rcParams) == before
 """
     subprocess.run(
