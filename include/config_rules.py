@@ -67,11 +67,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def check_schedule(schedule: str | None, own_datasets: tuple[str, str]) -> None:
-    """Raise ConfigurationError for a schedule that Airflow would not accept, or by which the DAGs start themselves."""
+    """Raise ConfigurationError for a schedule that Airflow would not accept, or that would never end."""
     if schedule in own_datasets:
         raise ConfigurationError(
-            f"SCHEDULE in include/config.py is {schedule!r}. It has to be another Dataset: this project updates that one "
-            "itself, so the DAGs would run forever."
+            f"SCHEDULE in include/config.py is {schedule!r}. It has to be another Dataset: the DAGs update this one "
+            "themselves, and would run forever."
         )
     is_known = schedule is None or schedule in PRESETS or "://" in schedule or croniter.is_valid(schedule)
     if not is_known:
