@@ -38,7 +38,7 @@ def test_an_interrupted_run_says_that_it_goes_on(started):
 
     run.send_signal(signal.SIGINT)
 
-    assert "What has been started goes on; make stop ends it." in run.communicate()[0]
+    assert "What has been started keeps running; make stop stops it." in run.communicate()[0]
     assert run.returncode == 130
 
 
