@@ -12,7 +12,7 @@ the model, and the features that it was trained on; or new rows
  |  plot_predictions       draws predicted and true values
  |
  +-> S3                    the predictions: s3://{DATA_BUCKET}/{PREDICTIONS_FILE},
- |                         of new rows s3://{DATA_BUCKET}/predictions/<name of the data file>.csv
+ |                         of new.csv s3://{DATA_BUCKET}/predictions/new.csv
  +-> MLflow                a run named Predictions; the plot, in the model's run or, of new rows, in this one
  +-> disk                  the plot, include/plots/{PLOT_FILE} (not of new rows)
 ```
@@ -203,7 +203,7 @@ def predictions_file(params: dict[str, Any]) -> str:
 
 @dag(
     schedule=[MODEL],
-    doc_md=defaults.documented(__doc__.replace("<", "&lt;")),
+    doc_md=defaults.documented(__doc__),
     params={"data_file": defaults.new_data_file(), "model": defaults.model()},
     user_defined_macros={"predictions_file": predictions_file},
     **defaults.DAG_DEFAULTS,
