@@ -99,7 +99,7 @@ def test_the_dags_are_there_and_nothing_runs_by_itself(first_sight):
 @pytest.mark.parametrize(
     ("dag", "words"),
     [
-        ("feature_eng", ["include/possum.csv", "s3://data/possum.csv", "which starts the DAG train"]),
+        ("feature_eng", ["possum.csv", "s3://data/possum.csv", "which starts the DAG train"]),
         ("train", ["cross-validates RidgeCV", MODEL, "which starts the DAG predict"]),
         ("predict", ["s3://data/possum_tail_length.csv", "include/plots/possum_tails.png"]),
     ],

@@ -160,7 +160,7 @@ def test_hostile_hyperparameters_are_just_values(stack, run_dag, caplog):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"password": "wrong-one"}, ["rejected the login of connection 'mlflow_default'", "Correct login and password"]),
+        ({"password": "wrong-one"}, ["rejected the login of connection 'mlflow_default'", "Correct login"]),
         ({"s3_secret": "wrong-one"}, ["connection 'aws_conn'", "Correct login and password"]),
     ],
 )
