@@ -119,7 +119,6 @@ def test_what_a_task_needs_came_from_another_worker(passes):
         "fetch_feature_df": "train_model",
         "add_line_to_file": "run_prediction",
         "run_prediction": "list_to_dataframe",
-        "list_to_dataframe": "plot_predictions",
     }.items():
         assert {where[before], where[after]} == set(WORKERS), (before, after)
 

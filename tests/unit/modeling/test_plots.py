@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import possums
 import pytest
+from harness.possum_project import POSSUM_PROJECT
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -283,9 +285,9 @@ from include.modeling import plots
 plots.coefficients(pandas.DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
 assert dict(matplotlib.rcParams) == before
 """
-    subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}, check=True
-    )
+    path = os.pathsep.join(map(str, [POSSUM_PROJECT, ROOT / "tests", ROOT]))
+    environment = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
 
 
 @pytest.mark.filterwarnings("error")
