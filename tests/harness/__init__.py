@@ -6,5 +6,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-STACK_IS_INSTALLED = find_spec("supervisor") is not None  # not so in the Astro image, which has an Airflow of its own
+# Not so in the Astro image, which has an Airflow of its own.
+STACK_IS_INSTALLED = (ROOT / "include" / "local_stack").is_dir() and find_spec("supervisor") is not None
 NEED_THE_STACK = ("browser", "celery", "e2e", "endurance", "faults", "integration", "security")  # folders of tests
