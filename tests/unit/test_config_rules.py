@@ -162,7 +162,7 @@ def test_the_configuration_checks_itself_when_it_is_imported(broken):
 
 
 def test_the_stack_can_be_stopped_with_a_broken_configuration(broken):
-    pytest.importorskip("supervisor", reason="needs the stack without Docker")
+    pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
 
     stopped = broken("-m", "include.local_stack", "stop")
 
