@@ -31,7 +31,7 @@ def trained(keep_gaps, passes, parse, run_dag, run_part, client):
     try:
         done = run_part("train", "train_model", CONF, model_class=MODEL)
     finally:
-        with create_session() as session:  # no other test shall take it for the newest successful run
+        with create_session() as session:  # so that no other test takes it for the newest successful run
             session.merge(features).state = DagRunState.FAILED
     return client.get_run(done.get_task_instance("train_model").xcom_pull("train_model", key="run_id"))
 
