@@ -102,6 +102,7 @@ class Stack:
         for process in psutil.wait_procs(leftovers, timeout=10)[1]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(leftovers, timeout=10)
         remove_stale_sockets()
 
     def clean(self) -> None:

@@ -92,7 +92,7 @@ def test_a_scheduled_run_with_unchanged_data_is_skipped(scheduled, passes, snaps
     with caplog.at_level(logging.INFO):
         assert scheduled() == "skipped"
 
-    assert "as the newest model version: nothing to train" in caplog.text
+    assert "those of the newest model version: nothing to train" in caplog.text
     assert snapshot() == before
 
 

@@ -210,8 +210,10 @@ def test_nothing_of_the_s3_store_stays_in_tmp(small):
 
     assert found()
     os.kill(small.process("s3").ppid(), signal.SIGKILL)
-    for process in list(small.processes()):
+    processes = list(small.processes())
+    for process in processes:
         process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
     small.stop()
 
