@@ -95,15 +95,9 @@ def extract_data() -> pd.DataFrame:
     from include.modeling.rows import read_training_rows
 
     context = get_current_context()
-    data_file = sources.read(
-        context["params"]["data_file"],
-        folder=config.INCLUDE,
-        aws_conn_id=config.AWS_CONNECTION,
-        hosts=config.DATA_HOSTS + sources.host_of(config.DATA_FILE),
-    )
+    data_file = sources.read_data_file(context["params"]["data_file"])
     context["ti"].xcom_push("data_version", data_file.version)
-    keep_gaps = config.ROWS_WITH_GAPS == "keep"
-    return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS, keep_gaps=keep_gaps)
+    return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS)
 
 
 @aql.dataframe
@@ -113,11 +107,10 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     from include.tracking import feature_run, registry, runs
 
     context = get_current_context()
-    keep_gaps = config.ROWS_WITH_GAPS == "keep"
-    usable = features.usable_rows(rows, config.SCHEMA, keep_gaps=keep_gaps)
-    engineered, transformer = features.engineer(usable, config.SCHEMA, keep_gaps=keep_gaps)
-    inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
     hyper_parameters = context["params"]["hyper_parameters"]
+    usable = features.usable_rows(rows, config.SCHEMA)
+    engineered, transformer = features.engineer(usable, config.SCHEMA)
+    inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
     models.try_out(config.MODEL_CLASS, hyper_parameters, inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
     if not runs.find_finished(experiment_id, lineage):
@@ -125,10 +118,10 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
             raise AirflowSkipException(
                 "Rows, code and versions are those of the newest model version: nothing to train."
             )
-        data_file, left_out = context["params"]["data_file"], len(rows) - len(usable)
+        data_file = context["params"]["data_file"]
         data_version = context["ti"].xcom_pull("extract_data", key="data_version")
         with feature_run.start(experiment_id, lineage):
-            feature_run.log_rows(usable, data_file, data_version, left_out, config.SCHEMA, lineage["data_digest"])
+            feature_run.log_rows(rows, usable, data_file, data_version, config.SCHEMA, lineage["data_digest"])
             feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
 

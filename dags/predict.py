@@ -24,7 +24,6 @@ Started by hand without a data file, it takes the newest training.
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task
@@ -32,7 +31,6 @@ from airflow.operators.python import get_current_context
 from astro import sql as aql
 
 from include import config
-from include.errors import DataError
 from include.operators.csv_file import CSVFile
 from include.operators.links import DecidedVersionLink, ObjectLink, RunLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
@@ -51,23 +49,16 @@ if TYPE_CHECKING:
 @task_boundary
 def fetch_rows() -> pd.DataFrame | None:
     """Read the new rows; None without a data file."""
-    from include.modeling.rows import read_rows
+    from include.modeling.rows import read_new_rows
 
-    data_file = get_current_context()["params"]["data_file"]
+    context = get_current_context()
+    data_file, model = context["params"]["data_file"], context["params"]["model"]
     if not data_file:
         return None
-    file = sources.read(
-        data_file,
-        folder=config.INCLUDE,
-        aws_conn_id=config.AWS_CONNECTION,
-        hosts=config.DATA_HOSTS + sources.host_of(config.DATA_FILE),
-    )
-    get_current_context()["ti"].xcom_push("file_digest", file.digest)
-    return read_rows(file, config.SCHEMA, target_required=False)
-
-
-def new_rows() -> pd.DataFrame | None:
-    return get_current_context()["ti"].xcom_pull("fetch_rows")
+    file = sources.read_data_file(data_file)
+    new_rows = {"data_file": data_file, "file_digest": file.digest, "model_requested": model}
+    context["ti"].xcom_push("new_rows", new_rows)
+    return read_new_rows(file, config.SCHEMA)
 
 
 @task
@@ -84,27 +75,20 @@ def fetch_model_run_id() -> str:
 
 @aql.dataframe
 @mlflow_task
-def fetch_feature_df_no_target(model_run_id: str, target_column: str) -> pd.DataFrame:
+def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str, target_column: str) -> pd.DataFrame:
     from include.modeling import features
     from include.tracking import feature_run
 
-    rows = new_rows()
     if rows is None:
         feature_df = upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe()
         return feature_df.drop(columns=target_column)
-    usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
-    if usable.empty:
-        data_file = get_current_context()["params"]["data_file"]
-        raise DataError(
-            f"{data_file}: none of the {len(rows)} rows is without gaps, so none can be predicted. Fill them."
-        )
+    usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA)
     return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
 
 
 @aql.dataframe
 @task_boundary
-def fetch_target(target_column: str) -> pd.DataFrame:
-    rows = new_rows()
+def fetch_target(rows: pd.DataFrame | None, target_column: str) -> pd.DataFrame:
     if rows is None:
         return upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe(columns=[target_column])
     return rows.reindex(columns=[target_column])
@@ -138,40 +122,25 @@ def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.Dat
     return evaluation.match_predictions(predictions, target).reset_index()
 
 
-def new_rows_tags(context: Any) -> dict[str, str]:
-    """Return what to say in MLflow about new rows; nothing without a data file."""
-    params = context["params"]
-    if not params["data_file"]:
-        return {}
-    file_digest = context["ti"].xcom_pull("fetch_rows", key="file_digest")
-    return {"data_file": params["data_file"], "file_digest": file_digest, "model_requested": params["model"]}
-
-
 @task
 @mlflow_task
 def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, model_run_id: str) -> None:
-    from include.modeling import drift, evaluation
+    from include.modeling import drift
     from include.tracking import prediction_run, registry, runs, training_run
 
+    context = get_current_context()
+    new_rows = context["ti"].xcom_pull("fetch_rows", key="new_rows") or {}
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     trained = training_run.get(model_run_id)
-    source = new_rows_tags(get_current_context())
-    pipeline_run = get_current_context()["run_id"] if source else trained.pipeline_run
-    lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, source)
+    pipeline_run = context["run_id"] if new_rows else trained.pipeline_run
+    lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, new_rows)
     drifted = drift.compare(training_run.reference(model_run_id)[features.columns], features)
     if not runs.find_finished(trained.experiment_id, lineage):
-        with prediction_run.start(trained.experiment_id, lineage, version, source, config.SCHEMA):
-            known = predictions.dropna()
-            if "true" in known and len(known):
-                errors = evaluation.errors(known["true"], known["predicted"])
-                prediction_run.log_errors(errors, "" if source else "in_sample_", config.TARGET_UNIT)
+        with prediction_run.start(trained.experiment_id, lineage, version, new_rows, config.SCHEMA):
+            prediction_run.log_errors(predictions, "" if new_rows else "in_sample_", config.TARGET_UNIT)
             prediction_run.log_drift(drifted)
-    if config.FAIL_ON_DRIFT and drifted["drifted"].any():
-        names = ", ".join(drifted.index[drifted["drifted"]])
-        raise DataError(
-            f"Features have drifted from the training data: {names}. Check their units and where the rows come from, "
-            "train again, or set FAIL_ON_DRIFT = False in include/config.py."
-        )
+    if config.FAIL_ON_DRIFT:
+        drift.raise_if_drifted(drifted)
 
 
 @task
@@ -185,34 +154,26 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
     model = f"{version.name}, version {version.version}"
     by_row = predictions.set_index(predictions.columns[0])
     if context["params"]["data_file"]:
-        run_id = context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id")
         training_target = training_run.reference(model_run_id)[config.TARGET]
         figure = plots.new_predictions(by_row, model, config.SCHEMA, training_target)
-        prediction_run.log_new_rows_plot(figure, run_id)
+        prediction_run.log_new_rows_plot(figure, context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id"))
     else:
         figure = plots.predictions(by_row, model, config.SCHEMA, config.PICTURE)
         prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
-
-
-def predictions_file(params: dict[str, Any]) -> str:
-    """Return the key of the predictions in S3: new rows never replace those of the training."""
-    if not params["data_file"]:
-        return config.PREDICTIONS_FILE
-    return f"predictions/{PurePosixPath(params['data_file']).stem}.csv"
 
 
 @dag(
     schedule=[MODEL],
     doc_md=defaults.documented(__doc__),
     params={"data_file": defaults.new_data_file(), "model": defaults.model()},
-    user_defined_macros={"predictions_file": predictions_file},
+    user_defined_macros={"predictions_key": sources.predictions_key},
     **defaults.DAG_DEFAULTS,
 )
 def predict() -> None:
     rows = fetch_rows()
     run_id = fetch_model_run_id()
-    features = fetch_feature_df_no_target(model_run_id=run_id, target_column=config.TARGET)
-    target = fetch_target(target_column=config.TARGET)
+    features = fetch_feature_df_no_target(rows=rows, model_run_id=run_id, target_column=config.TARGET)
+    target = fetch_target(rows=rows, target_column=config.TARGET)
     requirements = add_line_to_file(model_run_id=run_id)
     run_prediction = ModelLoadAndPredictOperator(
         task_id="run_prediction",
@@ -230,7 +191,7 @@ def predict() -> None:
         task_id="save_predictions",
         input_data=predictions,
         output_file=CSVFile(
-            f"s3://{config.DATA_BUCKET}/{{{{ predictions_file(params) }}}}", conn_id=config.AWS_CONNECTION
+            f"s3://{config.DATA_BUCKET}/{{{{ predictions_key(params.data_file) }}}}", conn_id=config.AWS_CONNECTION
         ),
         if_exists="replace",
         outlets=[],
@@ -239,9 +200,8 @@ def predict() -> None:
     linked(plot, RunLink())
     linked(saved, ObjectLink())
 
-    rows >> [features, target]
     requirements >> run_prediction
-    compared >> plot  # new rows: the plot belongs to the run that this task starts
+    compared >> [plot, saved]  # neither is made where FAIL_ON_DRIFT has stopped this run
 
 
 predict()

@@ -20,6 +20,7 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
@@ -42,9 +43,6 @@ from include.tracking.session import mlflow_task, task_boundary
 if TYPE_CHECKING:
     import pandas as pd
     from astro.files import File
-    from sklearn.base import RegressorMixin
-
-    from include.modeling.evaluation import Evaluation
 
 # Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
 # MLflow take seconds to import.
@@ -87,26 +85,25 @@ def train_model(
     hyper_parameters: dict[str, Any],
     run_name: str,
 ) -> dict[str, Any]:
-    from include.modeling import evaluation, models
-    from include.modeling.features import usable_rows
+    from include.modeling import evaluation, features, models
     from include.tracking import registry, runs, training_run
 
-    keep_gaps = config.ROWS_WITH_GAPS == "keep"
     source = upstream.feature_eng_run()
     model = models.make_model(model_class, hyper_parameters)
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        features, target = feature_df.drop(columns=target_column), feature_df[target_column]
-        usable = usable_rows(rows, config.SCHEMA, keep_gaps=keep_gaps)
-        evaluated = cross_validate(model, usable, with_importances=True)
-        baseline = evaluation.baseline(features, target, evaluated.plan)
-        tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, features.columns)
-        with training_run.start(experiment_id, run_name, tags, evaluated.plan, config.SCHEMA) as run_id:
+        usable = features.usable_rows(rows, config.SCHEMA)
+        plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+        inputs, target = feature_df.drop(columns=target_column), feature_df[target_column]
+        evaluated = evaluation.evaluate(model, usable, config.SCHEMA, plan, with_importances=True)
+        baseline = evaluation.baseline(inputs, target, plan)
+        tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, inputs.columns)
+        with training_run.start(experiment_id, run_name, tags, plan, config.SCHEMA) as run_id:
             training_run.log_source(feature_df, source, target_column, lineage["data_digest"])
-            training_run.fit_with_autolog(model, features, target)
+            training_run.fit_with_autolog(model, inputs, target)
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
-            training_run.log_serving_model(model, source, usable, config.SCHEMA, keep_gaps=keep_gaps)
+            training_run.log_serving_model(model, source, usable, config.SCHEMA)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
     candidate = registry.candidate(
         run_id,
@@ -117,17 +114,6 @@ def train_model(
         mlflow_conn_id=config.MLFLOW_CONNECTION,
     )
     return asdict(candidate)
-
-
-def cross_validate(model: RegressorMixin, rows: pd.DataFrame, *, with_importances: bool = False) -> Evaluation:
-    """Evaluate a model on raw rows, so that each fold's transformer learns from the fold's training rows alone."""
-    from include.modeling import evaluation, features, models
-
-    plan = evaluation.Plan.of(len(rows), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    transformer = features.make_transformer(config.SCHEMA, rows if config.ROWS_WITH_GAPS == "keep" else None)
-    pipeline = models.on_raw_rows(transformer, model)
-    inputs, target = rows[config.SCHEMA.inputs], rows[config.TARGET]
-    return evaluation.cross_validate(pipeline, inputs, target, plan, with_importances=with_importances)
 
 
 @task.branch
@@ -180,18 +166,15 @@ def register_model(model: Any) -> Any:
 @aql.dataframe(outlets=[MODEL])
 @mlflow_task
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
-    from include.modeling.features import usable_rows
+    from include.modeling import evaluation, features
     from include.tracking import champion, registry
 
-    usable = usable_rows(rows, config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
-
-    def cv_rmse(model: RegressorMixin) -> float:
-        return cross_validate(model, usable).metrics("cv")["cv_rmse"]
-
+    usable = features.usable_rows(rows, config.SCHEMA)
+    plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
     decision = champion.promote(
         model_run_id,
         config.REGISTERED_MODEL,
-        evaluate=cv_rmse,
+        evaluate=partial(evaluation.cv_rmse, rows=usable, schema=config.SCHEMA, plan=plan),
         tolerance=config.TOLERANCE,
         max_error_rise=config.MAX_ERROR_RISE,
         unit=config.TARGET_UNIT,

@@ -42,6 +42,7 @@ class Schema:
         row: What a row is, in the singular, such as "animal".
         row_number: The column that identifies a row and is not a feature; None if there is none.
         max_categories: How many labels a column may have: each becomes a feature.
+        keep_gaps: Whether rows with gaps are used. If not, the model is given only the rows without gaps.
 
     Raises:
         ConfigurationError: No file could fit this schema. Names the setting in `include/config.py` and the cure.
@@ -54,6 +55,7 @@ class Schema:
     row: str = "row"
     row_number: str | None = None
     max_categories: int = 100
+    keep_gaps: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_categories, int) or self.max_categories < 1:

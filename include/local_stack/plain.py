@@ -24,14 +24,13 @@ def run(data_file: Path, folder: Path) -> None:
     schema, target = config.SCHEMA, config.TARGET
     file = DataFile(str(data_file), data_file.read_bytes())
     rows = read_training_rows(file, schema, min_usable=2 * config.FOLDS)
-    complete = features.complete_rows(rows)
-    feature_df, transformer = features.engineer(complete, schema)
+    complete = features.usable_rows(rows, schema)
+    feature_df, _ = features.engineer(complete, schema)
     write(feature_df, folder / "features.csv")
 
     model = models.make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
     plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    on_raw_rows = models.on_raw_rows(transformer, model)
-    evaluated = evaluation.cross_validate(on_raw_rows, complete[schema.inputs], complete[target], plan)
+    evaluated = evaluation.evaluate(model, complete, schema, plan)
     evaluation.baseline(complete[schema.inputs], complete[target], plan)
     inputs = feature_df.drop(columns=target)
     with models.threads_for(len(inputs)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from scipy.stats import ks_2samp
 
+from include.errors import DataError
+
 SIGNIFICANCE = 0.01  # over all features together: one in a hundred comparisons of equal data raises a false alarm
 
 
@@ -22,3 +24,13 @@ def compare(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("feature")
     table["drifted"] = table["p_value"] < SIGNIFICANCE / len(table)
     return table
+
+
+def raise_if_drifted(drift: pd.DataFrame) -> None:
+    """Raise DataError if `compare` found features that have drifted."""
+    if drift["drifted"].any():
+        names = ", ".join(drift.index[drift["drifted"]])
+        raise DataError(
+            f"Features have drifted from the training data: {names}. Check their units and where the rows come from, "
+            "train again, or set FAIL_ON_DRIFT = False in include/config.py."
+        )

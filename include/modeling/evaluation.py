@@ -16,7 +16,9 @@ from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigurationError, DataError
-from include.modeling.models import threads_for
+from include.modeling.features import make_transformer
+from include.modeling.models import on_raw_rows, threads_for
+from include.schema import Schema
 
 ROWS_FITTED = 100_000  # the most that a cross-validation may cost, counted over its repeats
 IMPORTANCE_ROWS = 1_000  # that a fold predicts to measure the importance of a column
@@ -83,6 +85,32 @@ def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
         "mae": float(mean_absolute_error(true, predicted)),
         "r2": float(r2_score(true, predicted)) if np.size(true) > 1 else float("nan"),
     }
+
+
+def evaluate(
+    model: RegressorMixin, rows: pd.DataFrame, schema: Schema, plan: Plan, *, with_importances: bool = False
+) -> Evaluation:
+    """Cross-validate an unfitted regressor on raw rows, so that each fold's transformer learns from that fold alone.
+
+    Args:
+        model: The regressor.
+        rows: What `features.usable_rows` returns, with the target.
+        schema: What the rows look like.
+        plan: See `cross_validate`, which has the other arguments and the errors, too.
+        with_importances: See `cross_validate`.
+    """
+    estimator = on_raw_rows(make_transformer(schema, rows), model)
+    return cross_validate(estimator, rows[schema.inputs], rows[schema.target], plan, with_importances=with_importances)
+
+
+def cv_rmse(model: RegressorMixin, rows: pd.DataFrame, schema: Schema, plan: Plan) -> float:
+    """Return the cross-validated RMSE of `evaluate`, in the target's unit."""
+    return evaluate(model, rows, schema, plan).metrics("cv")["cv_rmse"]
+
+
+def baseline(rows: pd.DataFrame, target: pd.Series, plan: Plan) -> Evaluation:
+    """Evaluate always predicting the mean of the rows that a model was fitted to."""
+    return cross_validate(DummyRegressor(), rows, target, plan)
 
 
 def cross_validate(
@@ -167,11 +195,6 @@ def _summary(importances: list[pd.Series]) -> pd.DataFrame:
     folds = pd.DataFrame(importances)
     table = pd.DataFrame({"importance": folds.mean(), "std": folds.std()}).rename_axis("column")
     return table.sort_values("importance", ascending=False)
-
-
-def baseline(rows: pd.DataFrame, target: pd.Series, plan: Plan) -> Evaluation:
-    """Evaluate always predicting the mean of the rows that a model was fitted to."""
-    return cross_validate(DummyRegressor(), rows, target, plan)
 
 
 def match_predictions(predicted: pd.DataFrame, target: pd.DataFrame) -> pd.DataFrame:

@@ -19,16 +19,15 @@ from include.schema import WHOLE_NUMBER, Categorical, Schema
 log = logging.getLogger(__name__)
 
 
-def usable_rows(rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool) -> pd.DataFrame:
+def usable_rows(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Return the rows that a model can take: the one rule for training, for new rows and for serving.
 
     Args:
         rows: What `rows.read_rows` returns, with or without the target.
-        schema: What the rows look like.
-        keep_gaps: Whether the model takes gaps. Then only rows whose target is missing are left out, and labels that
-            are whole numbers are float64, with or without gaps. Otherwise see `complete_rows`.
+        schema: What the rows look like. If it keeps gaps, only rows whose target is missing are left out, and labels
+            that are whole numbers are float64, with or without gaps. Otherwise see `complete_rows`.
     """
-    if not keep_gaps:
+    if not schema.keep_gaps:
         return complete_rows(rows)
     known = rows.dropna(subset=[schema.target]) if schema.target in rows else rows
     log.info("%d of %d rows have no %s and are left out", len(rows) - len(known), len(rows), schema.target)
@@ -45,7 +44,7 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return complete.astype(dict.fromkeys(integers, "int64"))
 
 
-def make_transformer(schema: Schema, rows_with_gaps: pd.DataFrame | None = None) -> Pipeline:
+def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
     """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
     A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
@@ -53,12 +52,12 @@ def make_transformer(schema: Schema, rows_with_gaps: pd.DataFrame | None = None)
 
     Args:
         schema: What the rows look like.
-        rows_with_gaps: The rows that it will be fitted to, if they may have gaps. A missing number stays missing, and a
+        rows: The rows that it will be fitted to. If the schema keeps gaps, a missing number stays missing, and a
             missing label counts as none of the known ones, which are then those of these rows.
     """
     known = {name: listed_labels(schema, name) for name in schema.categorical}
-    if rows_with_gaps is not None:  # an encoder that looks for labels itself would take a gap for one
-        known = {name: labels or _labels_in(rows_with_gaps[name]) for name, labels in known.items()}
+    if schema.keep_gaps:  # an encoder that looks for labels itself would take a gap for one
+        known = {name: labels or _labels_in(rows[name]) for name, labels in known.items()}
     listed = [name for name in known if known[name]]
     not_listed = [name for name in known if not known[name]]
     categories = [known[name] for name in listed]
@@ -79,8 +78,8 @@ def feature_name(column: str, label: object) -> str:
     return f"{column}_{label:.0f}" if isinstance(label, float) else f"{column}_{label}"
 
 
-def engineer(rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool = False) -> tuple[pd.DataFrame, Pipeline]:
-    """Fit a transformer to rows: what `usable_rows` returns with the same `keep_gaps`.
+def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline]:
+    """Fit a transformer to rows: what `usable_rows` returns.
 
     Returns:
         The features, with the target (unchanged) as the last column and the rows' index, and the fitted transformer.
@@ -89,7 +88,7 @@ def engineer(rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool = False) -> 
         DataError: Two features, or a feature and the target, would have the same name.
     """
     _check_feature_names(rows, schema)
-    transformer = make_transformer(schema, rows if keep_gaps else None)
+    transformer = make_transformer(schema, rows)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)  # gaps
         features = transformer.fit_transform(rows[schema.inputs])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from include.errors import DataError
 from include.modeling import csv_text, parquet_table
 from include.modeling.csv_text import GAPS
 from include.modeling.file_errors import FileErrors
@@ -39,14 +40,13 @@ class DataFile:
         return hashlib.sha256(self.content).hexdigest()[:16]
 
 
-def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int, keep_gaps: bool = False) -> pd.DataFrame:
+def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int) -> pd.DataFrame:
     """Read rows to train on.
 
     Args:
         file: The file.
         schema: The columns to read. Others in the file are left out.
         min_usable: How many rows the model must be able to use.
-        keep_gaps: Whether the model takes gaps: then it can use all rows that have the target, else those without gaps.
 
     Returns:
         What `check_columns` returns.
@@ -56,7 +56,24 @@ def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int, keep_
     """
     rows = read_rows(file, schema)
     errors = FileErrors(file.address)
-    check_training_rows(rows, schema, min_usable, errors, keep_gaps=keep_gaps)
+    check_training_rows(rows, schema, min_usable, errors)
+    return rows
+
+
+def read_new_rows(file: DataFile, schema: Schema) -> pd.DataFrame:
+    """Read rows to predict for; they need no target.
+
+    Returns:
+        What `check_columns` returns.
+
+    Raises:
+        DataError: As `read_rows` does, and where no row can be predicted.
+    """
+    rows = read_rows(file, schema, target_required=False)
+    if not schema.keep_gaps and rows[schema.inputs].isna().any(axis="columns").all():
+        raise DataError(
+            f"{file.address}: none of the {len(rows)} rows is without gaps, so none can be predicted. Fill them."
+        )
     return rows
 
 
@@ -115,16 +132,14 @@ def check_columns(
     return rows
 
 
-def check_training_rows(
-    rows: pd.DataFrame, schema: Schema, min_usable: int, errors: FileErrors, *, keep_gaps: bool = False
-) -> None:
+def check_training_rows(rows: pd.DataFrame, schema: Schema, min_usable: int, errors: FileErrors) -> None:
     """Raise DataError if the usable rows are fewer than `min_usable`, or if their targets are all the same.
 
-    Those are the rows without gaps; with `keep_gaps`, the rows that have the target.
+    Those are the rows without gaps or, if the schema keeps gaps, the rows that have the target.
     """
-    complete = rows.dropna(subset=[schema.target]) if keep_gaps else rows.dropna()
+    complete = rows.dropna(subset=[schema.target]) if schema.keep_gaps else rows.dropna()
     targets = complete[schema.target].unique()
-    without = f"with a value in {schema.target}" if keep_gaps else "without gaps"
+    without = f"with a value in {schema.target}" if schema.keep_gaps else "without gaps"
     if len(complete) < min_usable:
         errors.add(f"{len(complete)} rows {without}, but at least {min_usable} are needed. Add rows, or fill the gaps.")
     elif len(targets) == 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import requests
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import ClientError
 
+from include import config
 from include.errors import ConfigurationError, DataError
 from include.modeling.rows import DataFile
 from include.orchestration.retries import http_status, is_transient_status
@@ -16,6 +17,17 @@ from include.orchestration.retries import http_status, is_transient_status
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 MAX_BYTES = 4 * 1024**3  # of a file on the web: an endless answer must not fill the worker's memory
 CHUNK = 1024**2
+
+
+def read_data_file(data_file: str) -> DataFile:
+    """Return a file with its content, from where `include/config.py` allows (`read` has the errors)."""
+    hosts = config.DATA_HOSTS + host_of(config.DATA_FILE)
+    return read(data_file, folder=config.INCLUDE, aws_conn_id=config.AWS_CONNECTION, hosts=hosts)
+
+
+def predictions_key(data_file: str | None) -> str:
+    """Return the key of the predictions in S3. Those for new rows never replace those of the training."""
+    return f"predictions/{PurePosixPath(data_file).stem}.csv" if data_file else config.PREDICTIONS_FILE
 
 
 def read(data_file: str, *, folder: Path, aws_conn_id: str, hosts: tuple[str, ...]) -> DataFile:

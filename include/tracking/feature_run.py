@@ -30,13 +30,13 @@ def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
 
 
 def log_rows(
-    rows: pd.DataFrame, data_file: str, data_version: str | None, left_out: int, schema: Schema, digest: str
+    rows: pd.DataFrame, usable: pd.DataFrame, data_file: str, data_version: str | None, schema: Schema, digest: str
 ) -> None:
-    """Log the usable rows as the run's input, and what was read from `data_file`; `left_out` rows had gaps."""
+    """Log the usable rows as the run's input, and how many of the `rows` in `data_file` these are."""
     source = data_file if "://" in data_file else f"include/{data_file}"
     # MLflow knows a dataset by name and digest, so the name has to tell sources with the same rows apart.
     name = f"usable rows of {data_file}"
-    runs.log_frame(rows, source, name, "feature engineering", schema.target, digest)
+    runs.log_frame(usable, source, name, "feature engineering", schema.target, digest)
     mlflow.log_params(
         {
             "data_file": data_file,
@@ -44,8 +44,8 @@ def log_rows(
             "categorical_columns": ", ".join(schema.categorical),
             "numeric_columns": ", ".join(schema.numeric),
             "target": schema.target,
-            "rows": len(rows),
-            "rows_left_out": left_out,
+            "rows": len(usable),
+            "rows_left_out": len(rows) - len(usable),
         }
     )
 

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from include.modeling import plots
+from include.modeling.evaluation import errors
 from include.schema import Schema
 from include.tracking import runs
 from include.tracking.training_run import OUT_OF_FOLD_PLOT
@@ -57,11 +58,15 @@ def start(
         yield run_id
 
 
-def log_errors(errors: Mapping[str, float], prefix: str, unit: str) -> None:
-    """Log the errors on the rows whose true values are known; `prefix` says which rows these are."""
-    defined = {name: value for name, value in errors.items() if not math.isnan(value)}  # one row has no R²
+def log_errors(predictions: pd.DataFrame, prefix: str, unit: str) -> None:
+    """Log the errors on the rows whose true values are known, if there are any; `prefix` says which rows these are."""
+    known = predictions.dropna()
+    if "true" not in known or known.empty:
+        return
+    found = errors(known["true"], known["predicted"])
+    defined = {name: value for name, value in found.items() if not math.isnan(value)}  # one row has no R²
     mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()})
-    log.info("%srmse: %.4g %s", prefix, errors["rmse"], unit)
+    log.info("%srmse: %.3g %s", prefix, found["rmse"], unit)
 
 
 def log_drift(drift: pd.DataFrame) -> list[str]:

@@ -18,13 +18,13 @@ from include.schema import Numeric, Schema
 MESSAGES = 10  # of what is wrong with the rows of one request
 
 
-def serving_model(transformer: Pipeline, model: RegressorMixin, schema: Schema, *, keep_gaps: bool) -> Pipeline:
+def serving_model(transformer: Pipeline, model: RegressorMixin, schema: Schema) -> Pipeline:
     """Chain a check of raw rows, the fitted transformer and the fitted model."""
     bounds = {name: (column.low, column.high) for name, column in schema.columns.items() if isinstance(column, Numeric)}
     rules = {
         "bounds": {name: bounds[name] for name in schema.numeric},
         "labels": {name: listed_labels(schema, name) for name in schema.categorical},
-        "keep_gaps": keep_gaps,
+        "keep_gaps": schema.keep_gaps,
     }
     check = FunctionTransformer(check_rows, kw_args=rules)
     return Pipeline([("check", check), ("transformer", transformer), ("regressor", model)])

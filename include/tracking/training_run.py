@@ -115,9 +115,7 @@ def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, s
     return model_id
 
 
-def log_serving_model(
-    model: RegressorMixin, source: UpstreamRun, rows: pd.DataFrame, schema: Schema, *, keep_gaps: bool
-) -> None:
+def log_serving_model(model: RegressorMixin, source: UpstreamRun, rows: pd.DataFrame, schema: Schema) -> None:
     """Log a model that takes raw rows: the transformer of the feature run, followed by the fitted model.
 
     The transformer is loaded, not fitted to the same rows again: it is the one that created the features.
@@ -126,7 +124,7 @@ def log_serving_model(
     transformer = logged_models.load_of_run(features_run, logged_models.TRANSFORMER)
     first = rows[schema.inputs].head(1_000)
     example = first.loc[first.isna().sum(axis="columns").nsmallest(EXAMPLE_ROWS).index]
-    chained = serving_model(transformer, model, schema, keep_gaps=keep_gaps)
+    chained = serving_model(transformer, model, schema)
     logged_models.log_model(chained, logged_models.SERVING_MODEL, example)
 
 

@@ -13,6 +13,7 @@ import pytest
 from include import config
 
 MODEL = "Reg_RidgeCV_possums"
+GAP = "1,1,Vic,m,,94.1,60.4,89,74.5,36"  # no age
 TEN = pd.read_csv(possums.CSV).sample(10, random_state=4)  # 10 animals in an order of their own, no gaps
 
 
@@ -151,7 +152,7 @@ def test_lengths_in_another_unit_have_drifted(predict, tracked, caplog):
     assert tracked(run).data.metrics["drifted_features"] == 1
 
 
-def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, passes, monkeypatch, caplog):
+def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, passes, s3, monkeypatch, caplog):
     monkeypatch.setattr(config, "FAIL_ON_DRIFT", True)
     TEN.assign(totlngth=TEN["totlngth"] / 2.54).to_csv(include / "inches.csv", index=False)
 
@@ -159,6 +160,7 @@ def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, pass
         run_dag("predict", state="failed", run_conf={"data_file": "inches.csv"})
 
     assert "Features have drifted from the training data: totlngth. Check their units" in caplog.text
+    assert "Contents" not in s3.list_objects_v2(Bucket="data", Prefix="predictions/inches.csv")
 
 
 def test_a_single_row_that_can_be_predicted_has_an_error_but_no_r2(predict, tracked):
@@ -184,8 +186,9 @@ def test_the_form_chooses_the_version(model, version, predict, tracked):
         ("", "bad.csv is empty"),
         (possums.TEXT.replace("case,", "number,"), "there is no column 'case'"),
         (possums.cell("sex", "x"), "line 5, column sex: 'x' is none of f, m"),
+        (f"{possums.HEADER}\n{GAP}\n", "bad.csv: none of the 1 rows is without gaps"),
     ],
-    ids=["an empty file", "no row numbers", "a label that is not listed"],
+    ids=["an empty file", "no row numbers", "a label that is not listed", "gaps in every row"],
 )
 def test_bad_rows_are_one_clear_error_and_leave_no_trace(text, words, fails):
     assert words in fails(text)

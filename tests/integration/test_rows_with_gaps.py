@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ ROWS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")[[*config.COL
 
 @pytest.fixture
 def keep_gaps(monkeypatch):
-    monkeypatch.setattr(config, "ROWS_WITH_GAPS", "keep")
+    monkeypatch.setattr(config, "SCHEMA", replace(config.SCHEMA, keep_gaps=True))
     monkeypatch.setattr(config, "MODEL_CLASS", MODEL)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.modeling.drift import compare
+from include.errors import DataError
+from include.modeling.drift import compare, raise_if_drifted
 
 
 def test_the_statistic_is_the_largest_distance():
@@ -60,3 +61,11 @@ def test_features_are_matched_by_name():
     reference = pd.DataFrame({"a": range(50), "b": range(100, 150)})
 
     assert not compare(reference, reference[["b", "a"]].assign(new=0))["drifted"].any()
+
+
+def test_drifted_features_are_named_in_the_error():
+    reference = pd.DataFrame({"a": range(50), "b": range(50), "c": range(50)})
+
+    raise_if_drifted(compare(reference, reference))
+    with pytest.raises(DataError, match=r"training data: a, c\. Check their units"):
+        raise_if_drifted(compare(reference, reference.assign(a=999, c=-1)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ from sklearn.svm import SVR, LinearSVR
 
 from include.errors import ConfigurationError
 from include.modeling import evaluation
-from include.modeling.evaluation import Plan, baseline, cross_validate, errors
+from include.modeling.evaluation import Plan, baseline, cross_validate, errors, evaluate
 from include.modeling.features import complete_rows, make_transformer, usable_rows
 from include.modeling.models import on_raw_rows
 from include.modeling.rows import read_rows
@@ -111,7 +113,7 @@ def test_the_scores_on_raw_rows_are_those_of_scikit_learn_alone(model, possums):
     # given two sites that occur once: some folds train without them
     raw = possums[SCHEMA.inputs].copy()
     raw.iloc[[3, 50], raw.columns.get_loc("site")] = [98, 99]
-    estimator = on_raw_rows(make_transformer(SCHEMA), model)
+    estimator = on_raw_rows(make_transformer(SCHEMA, raw), model)
 
     evaluated = cross_validate(estimator, raw, possums["taill"], plan(len(raw), repeats=10))
     alone = scikit_learn_alone(estimator, raw, possums["taill"], repeats=10)
@@ -131,16 +133,13 @@ def test_labels_that_a_fold_has_not_seen_print_no_warnings(possums):
     raw = possums[SCHEMA.inputs].copy()
     raw.iloc[3, raw.columns.get_loc("site")] = 99
 
-    cross_validate(on_raw_rows(make_transformer(SCHEMA), RIDGE), raw, possums["taill"], plan(len(raw)))
+    evaluate(RIDGE, raw.assign(taill=possums["taill"]), SCHEMA, plan(len(raw)))
 
 
 def test_the_possums_are_predicted_better_than_by_their_mean(possums):
-    rows, target = possums[SCHEMA.inputs], possums["taill"]
-    estimator = on_raw_rows(make_transformer(SCHEMA), RIDGE)
+    evaluated = evaluate(RIDGE, possums, SCHEMA, plan(len(possums), repeats=10))
 
-    evaluated = cross_validate(estimator, rows, target, plan(len(rows), repeats=10))
-
-    assert rmse(evaluated) < 0.7 * rmse(baseline(rows, target, evaluated.plan))
+    assert rmse(evaluated) < 0.7 * rmse(baseline(possums[SCHEMA.inputs], possums["taill"], evaluated.plan))
     assert 0.8 < evaluated.metrics("cv")["cv_mae"] < rmse(evaluated) < 1.5  # cm
 
 
@@ -218,7 +217,7 @@ def test_importances_are_by_how_much_shuffling_a_column_raises_the_error(random)
 
 def test_importances_of_few_rows_are_those_of_many_permutations(possums):
     inputs, target = possums[SCHEMA.inputs], possums["taill"]
-    fitted = on_raw_rows(make_transformer(SCHEMA), RIDGE).fit(inputs.iloc[20:], target.iloc[20:])
+    fitted = on_raw_rows(make_transformer(SCHEMA, possums), RIDGE).fit(inputs.iloc[20:], target.iloc[20:])
 
     found = evaluation.permutation_importances(fitted, inputs.iloc[:20], target.iloc[:20], seed=1)
 
@@ -229,27 +228,20 @@ def test_importances_of_few_rows_are_those_of_many_permutations(possums):
 
 
 def test_importances_are_the_same_every_time_and_only_on_request(possums):
-    estimator, inputs, target = on_raw_rows(make_transformer(SCHEMA), RIDGE), possums[SCHEMA.inputs], possums["taill"]
-
-    first, second = (cross_validate(estimator, inputs, target, plan(101), with_importances=True) for _ in range(2))
+    first, second = (evaluate(RIDGE, possums, SCHEMA, plan(101), with_importances=True) for _ in range(2))
 
     pd.testing.assert_frame_equal(first.importances, second.importances)
     assert sorted(first.importances.index) == sorted(SCHEMA.inputs)
     assert first.importances.index[0] == "totlngth"
-    assert cross_validate(estimator, inputs, target, plan(101)).importances is None
+    assert evaluate(RIDGE, possums, SCHEMA, plan(101)).importances is None
 
 
 def test_a_model_that_takes_gaps_is_evaluated_on_rows_with_gaps():
-    rows = usable_rows(read_rows(FILE, SCHEMA), SCHEMA, keep_gaps=True)
+    schema = replace(SCHEMA, keep_gaps=True)
+    rows = usable_rows(read_rows(FILE, schema), schema)
     model = HistGradientBoostingRegressor(max_iter=20)
 
-    evaluated = cross_validate(
-        on_raw_rows(make_transformer(SCHEMA, rows), model),
-        rows[SCHEMA.inputs],
-        rows["taill"],
-        plan(len(rows)),
-        with_importances=True,
-    )
+    evaluated = evaluate(model, rows, schema, plan(len(rows)), with_importances=True)
 
     assert len(evaluated.predictions) == 104
     assert 1 < rmse(evaluated) < 2

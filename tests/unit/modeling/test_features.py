@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def test_a_column_that_never_changes_becomes_zero(rows):
 
 def test_a_missing_column_is_named(rows):
     with pytest.raises(ValueError, match="width"):
-        make_transformer(COLOURS).fit(rows.drop(columns="width"))
+        make_transformer(COLOURS, rows).fit(rows.drop(columns="width"))
 
 
 def test_rows_with_gaps_are_left_out_and_counted(caplog):
@@ -122,29 +123,29 @@ def with_gaps() -> pd.DataFrame:
     )
 
 
-GAPS = schema(site=Categorical(), sex=Categorical(), age=Numeric())
+GAPS = replace(schema(site=Categorical(), sex=Categorical(), age=Numeric()), keep_gaps=True)
 
 
 def test_rows_with_gaps_are_kept_where_the_model_takes_them_but_for_those_without_target(with_gaps, caplog):
     with caplog.at_level(logging.INFO):
-        usable = usable_rows(with_gaps, GAPS, keep_gaps=True)
+        usable = usable_rows(with_gaps, GAPS)
 
     pd.testing.assert_frame_equal(usable, with_gaps.iloc[:3].astype({"site": "float64"}))
     assert "1 of 4 rows have no y and are left out" in caplog.text
 
 
 def test_new_rows_without_the_target_are_all_kept(with_gaps):
-    assert len(usable_rows(with_gaps.drop(columns="y"), GAPS, keep_gaps=True)) == 4
+    assert len(usable_rows(with_gaps.drop(columns="y"), GAPS)) == 4
 
 
 def test_rows_with_gaps_are_left_out_where_the_model_does_not_take_them(with_gaps):
-    usable = usable_rows(with_gaps, GAPS, keep_gaps=False)
+    usable = usable_rows(with_gaps, replace(GAPS, keep_gaps=False))
 
     pd.testing.assert_frame_equal(usable, complete_rows(with_gaps))
 
 
 def test_a_missing_number_stays_missing_and_a_missing_label_is_none_of_the_known_ones(with_gaps):
-    features, transformer = engineer(usable_rows(with_gaps, GAPS, keep_gaps=True), GAPS, keep_gaps=True)
+    features, transformer = engineer(usable_rows(with_gaps, GAPS), GAPS)
 
     assert list(features) == ["site_3", "site_11", "sex_f", "sex_m", "age", "y"]
     unscaled = pd.DataFrame(
@@ -163,7 +164,7 @@ def test_a_missing_number_stays_missing_and_a_missing_label_is_none_of_the_known
 @pytest.mark.parametrize("site", [[3, 11, 99], [3.0, 11.0, np.nan]], ids=["integers", "decimals"])
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 def test_new_rows_with_gaps_get_the_features_of_old_ones(site, with_gaps):
-    features, transformer = engineer(usable_rows(with_gaps, GAPS, keep_gaps=True), GAPS, keep_gaps=True)
+    features, transformer = engineer(usable_rows(with_gaps, GAPS), GAPS)
 
     new = transformer.transform(pd.DataFrame({"site": site, "sex": ["f", "m", None], "age": [1.0, 3.0, np.nan]}))
 
@@ -172,16 +173,17 @@ def test_new_rows_with_gaps_get_the_features_of_old_ones(site, with_gaps):
 
 
 def test_listed_labels_do_as_well_with_gaps(with_gaps):
-    listed = schema(site=Categorical(("11", "3", "5")), sex=Categorical(("m", "f", "x")), age=Numeric())
+    columns = schema(site=Categorical(("11", "3", "5")), sex=Categorical(("m", "f", "x")), age=Numeric())
+    listed = replace(columns, keep_gaps=True)
 
-    features, _ = engineer(usable_rows(with_gaps, listed, keep_gaps=True), listed, keep_gaps=True)
+    features, _ = engineer(usable_rows(with_gaps, listed), listed)
 
     assert list(features) == ["site_3", "site_5", "site_11", "sex_m", "sex_f", "sex_x", "age", "y"]
 
 
 @pytest.mark.filterwarnings("ignore:Found unknown categories")
 def test_a_transformer_for_rows_with_gaps_can_be_cloned(with_gaps):
-    usable = usable_rows(with_gaps, GAPS, keep_gaps=True)
+    usable = usable_rows(with_gaps, GAPS)
     transformer = make_transformer(GAPS, usable)
 
     fitted = clone(transformer).fit(usable[GAPS.inputs])

@@ -227,7 +227,7 @@ def test_raw_rows_are_predicted_as_by_transformer_and_model_one_after_the_other(
     schema = Schema({"colour": Categorical(), "width": Numeric(), "y": Numeric()}, "y", "height", "m")
     rows = pd.DataFrame({"colour": ["red", "blue", "red"], "width": [1.0, 2.0, 6.0]})
     target = pd.Series([10.0, 20.0, 60.0])
-    transformer, model = make_transformer(schema), Ridge()
+    transformer, model = make_transformer(schema, rows), Ridge()
     features = transformer.fit_transform(rows)
     model.fit(features, target)
 

@@ -12,7 +12,7 @@ from possums import TEXT as POSSUMS
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
-from include.modeling.rows import DataFile, check_columns, read_rows, read_training_rows
+from include.modeling.rows import DataFile, check_columns, read_new_rows, read_rows, read_training_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
 
@@ -408,18 +408,27 @@ def test_with_gaps_kept_a_row_counts_that_has_the_target():
     schema = Schema({"x": Numeric(), "z": Numeric(), "y": Numeric()}, "y", "height", "cm")
     file = DataFile("gaps.csv", b"x,z,y\n1,,1\n,2,2\n3,3,\n")
 
-    assert len(read_training_rows(file, schema, min_usable=2, keep_gaps=True)) == 3
+    keeps_gaps = replace(schema, keep_gaps=True)
+
+    assert len(read_training_rows(file, keeps_gaps, min_usable=2)) == 3
     with pytest.raises(DataError, match="0 rows without gaps, but at least 2"):
         read_training_rows(file, schema, min_usable=2)
     with pytest.raises(DataError, match="2 rows with a value in y, but at least 3"):
-        read_training_rows(file, schema, min_usable=3, keep_gaps=True)
+        read_training_rows(file, keeps_gaps, min_usable=3)
 
 
 def test_new_rows_may_have_empty_columns_and_no_target():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n"
 
-    rows = read_rows(DataFile("new.csv", text.encode()), possums.SCHEMA, target_required=False)
+    rows = read_new_rows(DataFile("new.csv", text.encode()), replace(possums.SCHEMA, keep_gaps=True))
 
     assert rows.index.tolist() == [5]
     assert rows["age"].isna().all()
     assert "taill" not in rows
+
+
+def test_new_rows_that_all_have_gaps_are_refused_where_the_model_takes_none():
+    text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
+
+    with pytest.raises(DataError, match=r"^new\.csv: none of the 2 rows is without gaps, so none can be predicted"):
+        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import requests
 
+from include import config
 from include.errors import ConfigurationError, DataError
 from include.orchestration import sources
 
@@ -129,3 +130,9 @@ def test_an_endless_file_is_refused(web, tmp_path, monkeypatch):
 )
 def test_the_host_of_an_https_address_is_found(address, host):
     assert sources.host_of(address) == host
+
+
+def test_predictions_for_new_rows_are_named_after_their_file():
+    assert sources.predictions_key("s3://lab/new animals.parquet") == "predictions/new animals.csv"
+    assert sources.predictions_key("ten.csv") == "predictions/ten.csv"
+    assert sources.predictions_key(None) == sources.predictions_key("") == config.PREDICTIONS_FILE

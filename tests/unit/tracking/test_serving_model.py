@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import cloudpickle
 import numpy as np
@@ -23,11 +24,12 @@ ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skull
 
 
 def fitted(model, *, keep_gaps: bool):
-    rows = usable_rows(read_rows(possums.FILE, SCHEMA), SCHEMA, keep_gaps=keep_gaps)
-    features, transformer = engineer(rows, SCHEMA, keep_gaps=keep_gaps)
+    schema = replace(SCHEMA, keep_gaps=keep_gaps)
+    rows = usable_rows(read_rows(possums.FILE, schema), schema)
+    features, transformer = engineer(rows, schema)
     model.fit(features.drop(columns="taill"), features["taill"])
     return (
-        serving_model(transformer, model, SCHEMA, keep_gaps=keep_gaps),
+        serving_model(transformer, model, schema),
         model.predict(features.drop(columns="taill")),
         rows,
     )
