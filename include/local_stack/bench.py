@@ -27,8 +27,9 @@ import psycopg2
 
 from include import config
 from include.local_stack.install import ROOT
-from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.pipeline import Pipeline
 from include.local_stack.stack import Stack, free_ports
+from include.orchestration import DAG_IDS
 
 SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").split()]
 REPEATS = int(os.environ.get("REPEATS", "3"))
@@ -159,15 +160,15 @@ def measured(
     database: int,
 ) -> Run:
     """Return the figures of a run. `intervals` has the start and the end of each task, in seconds since the epoch."""
-    dags = {dag: [span for task, span in intervals.items() if task.startswith(f"{dag}.")] for dag in DAGS}
+    dags = {dag: [span for task, span in intervals.items() if task.startswith(f"{dag}.")] for dag in DAG_IDS}
     ends = {dag: max(end for _, end in spans) for dag, spans in dags.items()}
-    starts = dict(zip(DAGS, [triggered, *ends.values()], strict=False))  # a DAG begins where the one before it ends
+    starts = dict(zip(DAG_IDS, [triggered, *ends.values()], strict=False))  # a DAG begins where the one before it ends
     busy, until = 0.0, triggered
     for start, end in sorted(intervals.values()):
         busy += max(0.0, end - max(start, until))
         until = max(until, end)
     return Run(
-        dags={dag: ends[dag] - starts[dag] for dag in DAGS},
+        dags={dag: ends[dag] - starts[dag] for dag in DAG_IDS},
         tasks={task: end - start for task, (start, end) in intervals.items()},
         total=until - triggered,
         plain=plain,
@@ -200,7 +201,7 @@ def row(rows: int, runs: list[Run]) -> str:
         f"**{seconds([run.total for run in runs])}**",
         seconds([run.plain for run in runs]),
         f"{statistics.median(run.total / run.plain for run in runs):.1f}",
-        *(seconds([run.dags[dag] for run in runs]) for dag in DAGS),
+        *(seconds([run.dags[dag] for run in runs]) for dag in DAG_IDS),
         seconds([run.waiting for run in runs]),
         longest,
         f"{peak / MEGABYTE:,.0f} MB ({hungriest})",
@@ -221,7 +222,7 @@ def main() -> None:
         "in all",
         "plain process",
         "ratio",
-        *DAGS,
+        *DAG_IDS,
         "between tasks",
         "longest tasks",
         "peak memory of a task",

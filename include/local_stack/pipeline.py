@@ -13,7 +13,8 @@ from typing import Any
 
 import requests
 
-DAGS = ("feature_eng", "train", "predict")
+from include.orchestration import DAG_IDS
+
 LOGIN = {"username": "admin", "password": "admin"}
 PATIENCE = 120  # seconds for Airflow to find the DAGs, or to start the next one
 
@@ -91,9 +92,9 @@ class Pipeline:
         Raises:
             PipelineError: A DAG has failed, or was not started by the one before it.
         """
-        progress = {dag_id: Progress(dag_id) for dag_id in DAGS}
-        for dag_id in DAGS:
-            if dag_id != DAGS[0]:
+        progress = {dag_id: Progress(dag_id) for dag_id in DAG_IDS}
+        for dag_id in DAG_IDS:
+            if dag_id != DAG_IDS[0]:
                 run_id = self.wait_for_run(dag_id, run_id, interval)
             while progress[dag_id].state not in ("success", "failed"):
                 time.sleep(interval if progress[dag_id].state else 0)
@@ -131,8 +132,8 @@ class Pipeline:
 
     def runs(self, run_id: str) -> dict[str, str]:
         """Return the runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
-        runs = {DAGS[0]: run_id}
-        for dag_id, following in pairwise(DAGS):
+        runs = {DAG_IDS[0]: run_id}
+        for dag_id, following in pairwise(DAG_IDS):
             started = self.started_by(runs[dag_id], following) if dag_id in runs else None
             if started:
                 runs[following] = started

@@ -11,11 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-import pyarrow as pa
-from pyarrow import csv
 
 from include import config
 from include.modeling import drift, evaluation, features, models, plots
+from include.modeling.csv_text import write_table
 from include.modeling.rows import DataFile, read_training_rows
 
 
@@ -26,7 +25,7 @@ def run(data_file: Path, folder: Path) -> None:
     rows = read_training_rows(file, schema, min_usable=2 * config.FOLDS)
     complete = features.usable_rows(rows, schema)
     feature_df, _ = features.engineer(complete, schema)
-    write(feature_df, folder / "features.csv")
+    write_table(feature_df, folder / "features.csv")
 
     model = models.make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
     plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
@@ -42,12 +41,7 @@ def run(data_file: Path, folder: Path) -> None:
     evaluation.errors(predictions["true"], predictions["predicted"])
     drift.compare(inputs.sample(min(len(inputs), 10_000), random_state=config.SEED), inputs)
     plots.predictions(predictions, config.MODEL_NAME, schema, config.PICTURE).savefig(folder / "predictions.png")
-    write(predictions.reset_index(), folder / "predictions.csv")
-
-
-def write(frame: pd.DataFrame, file: Path) -> None:
-    """Write a DataFrame as CSV, as `include.operators.csv_file` does."""
-    csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), file)
+    write_table(predictions.reset_index(), folder / "predictions.csv")
 
 
 if __name__ == "__main__":

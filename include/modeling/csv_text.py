@@ -9,8 +9,12 @@ import io
 import re
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
@@ -60,6 +64,12 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     if table.empty:
         raise DataError(f"{errors.source} has a header, but no rows. Put the data below it.")
     return table
+
+
+def write_table(frame: pd.DataFrame, file: BinaryIO | Path) -> None:
+    """Write the columns of a DataFrame as CSV, with every digit that it takes to read the same numbers again."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_header="needed"))
 
 
 def _normalized(content: bytes, source: str) -> bytes:

@@ -15,8 +15,9 @@ from harness import ROOT
 from harness.possum_project import PYTHON_VARIABLES, put_possums_into
 from harness.stacks import PossumStack
 
-from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.pipeline import Pipeline
 from include.local_stack.stack import free_port, tail
+from include.orchestration import DAG_IDS
 
 WORKERS = ("worker-0", "worker-1")
 AIRFLOW_CONFIG = str(Path(__file__).parent / "airflow_config")  # with airflow_local_settings.py
@@ -101,7 +102,7 @@ def passes(pipeline, folder):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize("dag_id", DAGS)
+@pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_both_workers_had_tasks_of_each_dag(passes, number, dag_id):
     ran = [task for task in passes[number] if task["dag_id"] == dag_id and task["hostname"]]
 

@@ -21,7 +21,8 @@ from mlflow.entities.model_registry import ModelVersion
 from harness import ROOT
 from harness.stacks import PossumStack
 from include import config
-from include.local_stack.pipeline import DAGS, Pipeline
+from include.local_stack.pipeline import Pipeline
+from include.orchestration import DAG_IDS
 
 # Retries follow after 10 s at most, a dead task or scheduler is noticed after 15 s: the same as ever, in less time.
 IMPATIENCE = """
@@ -61,7 +62,7 @@ class Site:
 
     def is_busy(self) -> bool:
         states = [
-            run["state"] for dag in DAGS for run in self.pipeline.call(f"dags/{dag}/dagRuns?limit=100")["dag_runs"]
+            run["state"] for dag in DAG_IDS for run in self.pipeline.call(f"dags/{dag}/dagRuns?limit=100")["dag_runs"]
         ]
         events = self.pipeline.call("datasets/events?limit=100")["dataset_events"]
         return set(states) != {"success"} or not all(event["created_dagruns"] for event in events)
@@ -119,7 +120,7 @@ class Site:
 
     def check(self) -> None:
         """All that has ever run here has left whole results, once."""
-        self._check_events(self.runs(*DAGS[:2]))
+        self._check_events(self.runs(*DAG_IDS[:2]))
         self._check_mlflow()
         self._check_s3()
 
@@ -132,7 +133,7 @@ class Site:
         sites = [self, *self.sharing]
         tracked = self.client.search_runs([self._experiment_id()])
         assert {run.info.status for run in tracked} == {"FINISHED"}
-        runs = chain(*(site.runs(*DAGS) for site in sites))
+        runs = chain(*(site.runs(*DAG_IDS) for site in sites))
         assert Counter(run.data.tags["airflow_run_id"] for run in tracked) == Counter(runs)
         versions = self.client.search_model_versions(f"name = '{config.REGISTERED_MODEL}'")
         trainings = chain(*(site.runs("train") for site in sites))
