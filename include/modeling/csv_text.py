@@ -73,7 +73,7 @@ def write_table(frame: pd.DataFrame, file: BinaryIO | Path) -> None:
 
 
 def _normalized(content: bytes, source: str) -> bytes:
-    """The text without a byte-order mark, with a line feed at the end of each line."""
+    """Return the text without a byte-order mark, with a line feed at the end of each line."""
     if b"\0" in content:
         raise DataError(f"{source} is not text. Save it as CSV, in UTF-8.")
     try:
@@ -91,7 +91,7 @@ def _normalized(content: bytes, source: str) -> bytes:
 
 
 def _records(content: bytes, source: str) -> Iterator[tuple[int, list[str]]]:
-    """The line and the fields of the header and of each row."""
+    """Yield the line and the fields of the header and of each row."""
     lines = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="\n")
     reader, line = csv.reader(lines, skipinitialspace=True), 1
     try:
@@ -147,7 +147,7 @@ def _missing(name: str, header: list[str]) -> str:
 
 
 def _begins_with_whole_numbers(content: bytes, names: list[str | int], first_row: list[str], schema: Schema) -> bool:
-    """Whether the row numbers come first in each line, and what can be read as an integer would be written the same."""
+    """Return whether row numbers come first in each line, and integers among them would be written the same again."""
     if names[0] != schema.row_number or not first_row:
         return False
     return bool(re.fullmatch(WHOLE_NUMBER, first_row[0].strip())) and not OTHERWISE_WRITTEN.search(content)
@@ -182,7 +182,7 @@ def _parse(content: bytes, names: list[str | int], numbers: list[str], whole: st
 
 
 def _are_whole_numbers(values: pd.Series) -> bool:
-    """Whether these are int64 with as many digits as WHOLE_NUMBER allows: a million of them are slow as text."""
+    """Return whether these are int64 with as many digits as WHOLE_NUMBER allows: a million are slow as text."""
     return values.dtype == "int64" and bool(values.between(-LARGEST_WHOLE_NUMBER, LARGEST_WHOLE_NUMBER).all())
 
 
@@ -212,7 +212,7 @@ def _check_quotes(content: bytes, errors: FileErrors) -> None:
 
 
 def _lines(content: bytes, source: str, rows: int) -> pd.Index:
-    """The line at which each row begins."""
+    """Return the line at which each row begins."""
     line_count = content.count(b"\n") + (not content.endswith(b"\n"))
     if line_count == 1 + rows:
         return pd.RangeIndex(2, 2 + rows, name="line")

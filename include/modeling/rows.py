@@ -166,7 +166,7 @@ def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Serie
 
 
 def _parsed_numbers(values: pd.Series, errors: FileErrors) -> pd.Series:
-    """The numbers that stand in text; what is none of them is added to `errors`, and missing."""
+    """Return the numbers that stand in text; text that is not a number is added to `errors`, and missing."""
     texts = values.dropna().astype(str).str.strip()
     texts = texts[~texts.isin(GAPS)]
     numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
@@ -204,7 +204,7 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
 
 
 def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.Index:
-    """The rows' numbers: text, or integers where every one of them would be written again as it is."""
+    """Return the row numbers: text, or integers where every one of them would be written the same again."""
     name = schema.row_number
     if name is None:
         return pd.RangeIndex(1, len(table) + 1, name=schema.row)
@@ -228,5 +228,5 @@ def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.
 
 
 def _formulas(texts: pd.Series) -> pd.Series:
-    """Which texts a spreadsheet would calculate with."""
+    """Return which texts a spreadsheet would calculate with."""
     return texts.astype(str).str.match(FORMULA)

@@ -38,7 +38,7 @@ UV_VARIABLES = ("UV_*", "XDG_*", "SSL_CLIENT_CERT", "NETRC", "HTTP_PROXY", "HTTP
 def _load_and_predict(
     model: str, rows_file: str, predictions_file: str, named: bool, estimator_file: str | None = None
 ) -> None:
-    """Runs in the model's environment, which knows nothing of this project: all that it needs is in here."""
+    """Predict in the model's environment, which knows nothing of this project: all that it needs is in here."""
     import pickle
     from pathlib import Path
 
@@ -61,7 +61,7 @@ def _load_and_predict(
 
 
 class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
-    """Loads a model from MLflow and predicts, in a virtual environment with just the model's own requirements.
+    """Load a model from MLflow and predict, in a virtual environment with just the model's own requirements.
 
     uv builds the environment and keeps it in its cache (`UV_CACHE_DIR`) for the next predictions with the same
     requirements; `uv cache prune` deletes it.
@@ -70,11 +70,15 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
     login may be missing; the environment is built once and kept; rows and predictions travel as Parquet; and no secret
     gets into the task's rendered fields or into the model's process.
 
-    :param model_uri: whatever MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
-        `models:/<name>@<alias>`
-    :param data: the rows to predict for: a DataFrame, or what pandas makes one of
-    :param aws_conn_id: the connection to the S3 store with the model's files
-    :return: the predictions: a DataFrame with the column `prediction` and the index of `data`
+    Args:
+        model_uri: Whatever MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
+            `models:/<name>@<alias>`.
+        data: The rows to predict for: a DataFrame, or what pandas makes one of.
+        aws_conn_id: The connection to the S3 store with the model's files.
+        kwargs: What the provider's operator takes.
+
+    Returns:
+        The predictions: a DataFrame with the column `prediction` and the index of `data`.
     """
 
     template_fields = ("model_uri", "data")
@@ -128,7 +132,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         return rows.filter(items=inputs.input_names())
 
     def _predict(self, folder: Path, requirements: Path) -> None:
-        """Runs `_load_and_predict` in the environment, which is built if it is not in uv's cache yet."""
+        """Run `_load_and_predict` in the environment, which is built if it is not in uv's cache yet."""
         self.env_vars = _inherited(*MODEL_VARIABLES, *UV_VARIABLES)
         self._build(requirements)
         python = folder / "python"  # Airflow calls one file
@@ -145,7 +149,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
             raise
 
     def _build(self, requirements: Path) -> None:
-        """Makes sure that the environment is in uv's cache. Asks the package index only if something is missing."""
+        """Make sure that the environment is in uv's cache. Ask the package index only if something is missing."""
         for offline in (["--offline"], []):
             command = [*_uv_run(requirements), *offline, "python", "-c", ""]
             done = subprocess.run(command, env=self.env_vars, capture_output=True, text=True)
@@ -160,7 +164,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
 
 
 def _inherited(*patterns: str) -> dict[str, str]:
-    """The variables of this process whose names, in capitals, match one of the patterns."""
+    """Return the variables of this process whose names, in capitals, match one of the patterns."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -174,7 +178,7 @@ def _uv_run(requirements: Path) -> list[str]:
 
 
 def _pickled_estimator(model: Path, description: Model) -> str | None:
-    """The file with the pickled estimator, where pyfunc would do no more than call its `predict`.
+    """Return the file with the pickled estimator, where pyfunc would do no more than call its `predict`.
 
     To unpickle it without MLflow takes half the time. Any other model is loaded by pyfunc.
     """

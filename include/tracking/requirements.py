@@ -21,21 +21,21 @@ MODEL_PACKAGES = ("cloudpickle", "mlflow-skinny", "pandas", "scikit-learn")
 
 @functools.cache
 def pinned_requirements(model_class: str) -> list[str]:
-    """Returns `name==version` of everything that a model of this class needs, as it is installed here."""
+    """Return `name==version` of everything that a model of this class needs, as it is installed here."""
     module = model_class.partition(".")[0]
     own = [] if module == "sklearn" else packages_distributions().get(module, [])
     return pinned([*MODEL_PACKAGES, *own])
 
 
 def add_to_requirements(model_uri: str, packages: Sequence[str], aws_conn_id: str) -> list[str]:
-    """Adds `packages` and all that they depend on to the requirements.txt of a logged model.
+    """Add `packages` and all that they depend on to the requirements.txt of a logged model.
 
     A package that is named there already stays as it is pinned, so that another call adds nothing.
 
     Args:
-        model_uri: where the model's files are, `s3://<bucket>/<folder>`
-        packages: names; each is pinned as it is installed here
-        aws_conn_id: the connection to the S3 store
+        model_uri: Where the model's files are, `s3://<bucket>/<folder>`.
+        packages: Names; each is pinned as it is installed here.
+        aws_conn_id: The connection to the S3 store.
 
     Returns:
         The added lines.
@@ -55,7 +55,7 @@ def add_to_requirements(model_uri: str, packages: Sequence[str], aws_conn_id: st
 
 
 def _name(line: str) -> str | None:
-    """The package that a line of requirements.txt names, if it names one: options and paths do not."""
+    """Return the package that a line of requirements.txt names, if it names one: options and paths do not."""
     try:
         return canonicalize_name(Requirement(line.partition(" #")[0]).name)
     except InvalidRequirement:
@@ -63,10 +63,10 @@ def _name(line: str) -> str | None:
 
 
 def pinned(names: Sequence[str]) -> list[str]:
-    """Returns `name==version` of the packages and of all that they depend on, sorted by name.
+    """Return `name==version` of the packages and of all that they depend on, sorted by name.
 
     Raises:
-        ConfigurationError: one of the packages is not installed here.
+        ConfigurationError: One of the packages is not installed here.
     """
     for name in names:
         if not any(distributions(name=Requirement(name).name)):
