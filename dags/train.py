@@ -108,6 +108,7 @@ def train_model(
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
             training_run.log_serving_model(model, source, usable, config.SCHEMA, keep_gaps=keep_gaps)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
+            training_run.log_lineage(tags, model_id)
     candidate = registry.candidate(
         run_id,
         schema=config.SCHEMA,

@@ -168,25 +168,39 @@ def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3,
     assert client.get_logged_model(scaler.outputs.model_outputs[0].model_id).source_run_id == scaler.info.run_id
 
     # the version says the same
-    for name in ("features_run", "dataset_event", "pipeline_run", "airflow_run_id", "versions", "code_digest"):
-        assert version.tags[name] == trained.data.tags[name]
-    assert passes[1]["train"].run_id == version.tags["airflow_run_id"]
-    assert f"scikit-learn {sklearn.__version__}, pandas {pd.__version__}" in version.tags["versions"]
+    assert version.tags["pipeline_run"] == trained.data.tags["pipeline_run"] == passes[1]["feature_eng"].run_id
 
 
-def test_the_commit_of_the_code_is_named_where_there_is_one(runs, versions):
+def test_a_version_has_only_tags_that_a_person_reads(versions):
+    names = {"promotion", "pipeline_run", "data_file", "transformer", "serving_model"}
+
+    assert set(versions["2"].tags) == names
+    assert versions["2"].tags["data_file"] == "possum.csv"
+
+
+def test_everything_that_the_model_depends_on_is_in_one_file(runs, as_outsider):
+    run = runs["RidgeCV"][0]
+
+    lineage = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/lineage.json")
+
+    assert {name: run.data.tags[name] for name in lineage if name != "model"} | {"model": lineage["model"]} == lineage
+    assert {"inputs", "data_digest", "code_digest", "features_run", "recipe", "dataset_event"} <= set(lineage)
+    assert f"scikit-learn {sklearn.__version__}, pandas {pd.__version__}" in lineage["versions"]
+    assert type(mlflow.sklearn.load_model(lineage["model"])) is RidgeCV
+
+
+def test_the_commit_of_the_code_is_named_where_there_is_one(runs):
     asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=config.INCLUDE, capture_output=True, text=True)
     if asked.returncode:
         pytest.skip("this is no git repository")
 
     assert runs["RidgeCV"][0].data.tags["mlflow.source.git.commit"] == asked.stdout.strip()
-    assert versions["2"].tags["git_commit"] == asked.stdout.strip()
 
 
 def test_the_training_run_holds_tables_and_plots(as_outsider, client, runs):
     run_id = runs["RidgeCV"][0].info.run_id
 
-    tables = {"coefficients.csv", "importances.csv", "out_of_fold_predictions.csv"}
+    tables = {"coefficients.csv", "importances.csv", "out_of_fold_predictions.csv", "lineage.json"}
     assert {file.path for file in client.list_artifacts(run_id)} >= tables
     assert {file.path for file in client.list_artifacts(run_id, "plots")} == {
         "plots/coefficients.png",
@@ -262,7 +276,7 @@ def test_a_client_with_access_to_mlflow_alone_loads_model_and_transformer(stack,
     program = f"""
 import mlflow
 print(type(mlflow.sklearn.load_model({tags["transformer"]!r})).__name__)
-print(type(mlflow.sklearn.load_model({tags["model"]!r})).__name__)
+print(type(mlflow.sklearn.load_model({tags["serving_model"]!r})[-1]).__name__)
 """
     environment = {"MLFLOW_TRACKING_URI": stack.url("mlflow"), "AWS_EC2_METADATA_DISABLED": "true"}
 
@@ -274,7 +288,7 @@ print(type(mlflow.sklearn.load_model({tags["model"]!r})).__name__)
 def test_the_predictions_are_those_of_the_model_for_each_animal(read_csv, as_outsider, versions):
     saved = read_csv("possum_tail_length.csv").set_index("case")
     transformer = mlflow.sklearn.load_model(versions["2"].tags["transformer"])
-    model = mlflow.sklearn.load_model(versions["2"].tags["model"])
+    model = mlflow.sklearn.load_model(f"models:/{MODEL}@champion")
 
     expected = model.predict(transformer.transform(COMPLETE.drop(columns="taill")))
 
