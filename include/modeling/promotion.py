@@ -24,7 +24,7 @@ class Champion:
     Attributes:
         error: Cross-validated RMSE of its class and hyperparameters on the data of the new version; None if it was
             trained on other features, so that the two can't be compared.
-        promoted_error: Cross-validated RMSE that it had when it was promoted; None if that is not known.
+        promoted_error: Cross-validated RMSE of its own training, with which it was promoted; None if that is not known.
         is_newer: Whether it is a newer version than the one that is compared with it.
     """
 
@@ -34,7 +34,14 @@ class Champion:
 
 
 def decide(
-    error: float, baseline: float, champion: Champion | None, *, tolerance: float, max_error_rise: float, unit: str
+    error: float,
+    baseline: float,
+    champion: Champion | None,
+    *,
+    tolerance: float,
+    max_error_rise: float,
+    unit: str,
+    is_first: bool = False,
 ) -> Decision:
     """Decide on a version by its cross-validated RMSE, `error`, in `unit`.
 
@@ -45,7 +52,7 @@ def decide(
     (c) Its error is at most `1 + max_error_rise` times what the champion had when it was promoted. (b) alone would let
         an unchanged model pass on data that got worse, since there both get worse.
 
-    Where there is no champion, (a) alone decides.
+    Where there is no champion, (a) alone decides: for the first version, `is_first`, and after a champion was deleted.
     """
     own = f"RMSE {_amount(error, unit)}"
     if not error < baseline:
@@ -54,9 +61,8 @@ def decide(
             reason += ". There is no champion until a version is: the alias leads nowhere"
         return Decision("challenger", reason)
     if champion is None:
-        return Decision(
-            "champion", f"{own}, the first champion (always predicting the mean: {_amount(baseline, unit)})"
-        )
+        why = "the first champion" if is_first else "there was no champion"
+        return Decision("champion", f"{own}, {why} (always predicting the mean: {_amount(baseline, unit)})")
     if champion.error is None:
         by_hand = "To let this version take over, give it the alias champion in the MLflow UI"
         return Decision(
@@ -98,7 +104,8 @@ def recipe(regressor: RegressorMixin, features: Iterable[str]) -> str:
 
 
 def _amount(value: float, unit: str) -> str:
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
+    """Return three significant digits, and thousands as they are."""
+    digits = f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
     return f"{digits} {unit}".rstrip()
 
 

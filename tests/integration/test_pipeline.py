@@ -236,7 +236,7 @@ def test_the_newer_version_is_in_staging_and_champion(client, versions):
     assert [versions[number].current_stage for number in ("1", "2")] == ["Archived", "Staging"]
     assert versions["2"].aliases == ["champion"]  # a tie goes to the newer one
     assert versions["1"].aliases == []
-    assert versions["1"].tags["promotion"].startswith("champion: RMSE 1.204 cm, the first champion")
+    assert versions["1"].tags["promotion"].startswith("champion: RMSE 1.20 cm, the first champion")
     assert "as good as the present champion's" in versions["2"].tags["promotion"]
     assert client.get_registered_model(MODEL).tags == {"model_type": "regression", "data": "possum"}
 
