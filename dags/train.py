@@ -151,7 +151,7 @@ def register_model(model: Any) -> Any:
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
-        description=registered_model_card(config.SCHEMA),
+        description=registered_model_card(config.REGISTERED_MODEL, config.STAGE, config.SCHEMA),
     )
     model_already_registered = EmptyOperator(task_id="model_already_registered")
     create_model_version = CreateModelVersionOperator(

@@ -13,11 +13,14 @@ VALUE_CHARACTERS = 80
 FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
 
 
-def registered_model_card(schema: Schema) -> str:
-    """Return the description of the registered model in Markdown."""
+def registered_model_card(name: str, stage: str, schema: Schema) -> str:
+    """Return the description of the registered model `name` in Markdown."""
+    version = f"mlflow.MlflowClient().get_model_version_by_alias({name!r}, 'champion')"
     return (
-        f"Predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}. Load the version with the "
-        "alias `champion`; the tag `promotion` of each version says why it became champion or did not."
+        f"Load it: `mlflow.sklearn.load_model({version}.tags['serving_model'])`. Serve it over HTTP: `make serve`.\n\n"
+        f"It predicts the {schema.target_label} of one {schema.row} in {schema.target_unit} from raw measurements. "
+        f"The stage `{stage}` has the newest version, the alias `champion` the best. The tag `promotion` of each "
+        "version says why it became champion or did not."
     )
 
 

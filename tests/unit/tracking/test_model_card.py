@@ -77,5 +77,12 @@ def test_a_missing_metric_is_an_error():
         model_card("RidgeCV", PARAMS, without_baseline, TAGS, possums.SCHEMA, USE, LIMITS)
 
 
-def test_the_registered_model_says_what_it_predicts_in_its_first_sentence():
-    assert registered_model_card(possums.SCHEMA).startswith("Predicts the tail length of one animal in cm.")
+def test_the_registered_model_says_in_its_first_line_how_to_load_and_serve_it():
+    first, _, rest = registered_model_card("Tails", "Staging", possums.SCHEMA).partition("\n")
+
+    assert first == (
+        "Load it: `mlflow.sklearn.load_model(mlflow.MlflowClient()"
+        ".get_model_version_by_alias('Tails', 'champion').tags['serving_model'])`. Serve it over HTTP: `make serve`."
+    )
+    assert "predicts the tail length of one animal in cm from raw measurements." in rest
+    assert "The stage `Staging` has the newest version, the alias `champion` the best." in rest
