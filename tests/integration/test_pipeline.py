@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import mlflow
 import numpy as np
@@ -104,6 +105,19 @@ def test_the_runs_of_a_pass_are_findable_together(client, experiment, passes):
     found = client.search_runs([experiment.experiment_id], together)
 
     assert sorted(run.info.run_name for run in found) == ["Predictions", "RidgeCV", "Scaler"]
+
+
+def test_every_run_links_to_its_task_in_airflow(runs, passes, stack):
+    tasks = {
+        "Scaler": ("feature_eng", "build_features"),
+        "RidgeCV": ("train", "train_model"),
+        "Predictions": ("predict", "compare_with_training"),
+    }
+
+    for name, (dag_id, task_id) in tasks.items():
+        run_id = quote(passes[1][dag_id].run_id)
+        grid = f"http://localhost:{stack.ports['airflow']}/dags/{dag_id}/grid?dag_run_id={run_id}&task_id={task_id}&"
+        assert f"[{dag_id}.{task_id}]({grid}" in runs[name][0].data.tags["mlflow.note.content"]
 
 
 def test_the_feature_run_has_its_data_and_what_the_scaler_learned(runs, client, as_outsider, tmp_path):
