@@ -29,7 +29,7 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config
-from include.operators.links import DecidedVersionLink, RunLink, linked
+from include.operators.links import RunLink, VersionLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
     CreateRegisteredModelOperator,
@@ -182,7 +182,7 @@ def register_model(model: Any) -> Any:
 @mlflow_task
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
     from include.modeling.features import usable_rows
-    from include.tracking import champion, registry
+    from include.tracking import champion, pages, registry
 
     usable = usable_rows(rows, config.SCHEMA, keep_gaps=config.ROWS_WITH_GAPS == "keep")
 
@@ -198,7 +198,7 @@ def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
         unit=config.TARGET_UNIT,
     )
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
-    registry.link_task(get_current_context()["ti"], version)
+    pages.link_version(get_current_context()["ti"], version.name, version.version)
     return decision.alias
 
 
@@ -222,7 +222,7 @@ def train() -> None:
     transition_model = register_model(model)
     champion = choose_champion(rows=rows, model_run_id=model["run_id"])
     linked(model, RunLink())
-    linked(champion, DecidedVersionLink())
+    linked(champion, VersionLink())
 
     transition_model >> champion
 

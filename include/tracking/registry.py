@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.models import TaskInstance
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -120,11 +119,6 @@ def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mappi
         return False
     is_same = all(features.get(tag) == lineage[tag] for tag in runs.SAME)
     return is_same and trained.get("hyper_parameters") == model_card.hyper_parameters(hyper_parameters)
-
-
-def link_task(instance: TaskInstance, version: ModelVersion) -> None:
-    """Let the task's button "Model version" lead to this version."""
-    instance.xcom_push("model_version_page", f"models/{version.name}/versions/{version.version}")
 
 
 def model_version(run_id: str, name: str) -> ModelVersion:

@@ -333,6 +333,17 @@ def test_the_predictions_run_says_what_predicted_and_how_well(runs):
     assert run.data.metrics["drift_max"] == 0
 
 
+def test_every_task_that_works_with_a_version_has_a_button_to_it(passes):
+    for dag_id, task_id in [
+        ("train", "register_model.create_model_version"),
+        ("train", "register_model.transition_model"),
+        ("train", "choose_champion"),
+        ("predict", "run_prediction"),
+    ]:
+        instance = passes[1][dag_id].get_task_instance(task_id)
+        assert instance.xcom_pull(task_id, key="model_version_page") == f"models/{MODEL}/versions/2", task_id
+
+
 def test_every_task_that_writes_to_mlflow_has_a_button_to_its_run(passes):
     for dag_id, task_id in [
         ("feature_eng", "build_features"),
