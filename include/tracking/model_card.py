@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from include.modeling.amounts import with_spread
 from include.schema import Schema
 
 VALUE_CHARACTERS = 80
@@ -66,8 +67,8 @@ def model_card(
             "",
             f"**On {schema.row}s it has not seen:**",
             "",
-            _error("RMSE", "rmse", metrics, f" {schema.target_unit}"),
-            _error("MAE", "mae", metrics, f" {schema.target_unit}"),
+            _error("RMSE", "rmse", metrics, schema.target_unit),
+            _error("MAE", "mae", metrics, schema.target_unit),
             _error("R²", "r2", metrics, ""),
             "",
             f"{tags['evaluation']}; ± is the standard deviation over the folds.",
@@ -80,5 +81,8 @@ def model_card(
 
 
 def _error(name: str, metric: str, metrics: Mapping[str, float], unit: str) -> str:
-    value, spread, baseline = (metrics[key] for key in (f"cv_{metric}", f"cv_{metric}_std", f"baseline_{metric}"))
-    return f"- {name} {value:.2f} ± {spread:.2f}{unit} (always predicting the mean: {baseline:.2f}{unit})"
+    own, of_the_mean = (
+        with_spread(metrics[f"{prefix}_{metric}"], metrics[f"{prefix}_{metric}_std"], unit)
+        for prefix in ("cv", "baseline")
+    )
+    return f"- {name} {own} (always predicting the mean: {of_the_mean})"
