@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from include.modeling import plots
+from include.modeling.amounts import amount
 from include.schema import Schema
 from include.tracking import runs
 from include.tracking.training_run import OUT_OF_FOLD_PLOT
@@ -61,7 +62,8 @@ def log_errors(errors: Mapping[str, float], prefix: str, unit: str) -> None:
     """Log the errors on the rows whose true values are known; `prefix` says which rows these are."""
     defined = {name: value for name, value in errors.items() if not math.isnan(value)}  # one row has no R²
     mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()})
-    log.info("%srmse: %.4g %s", prefix, errors["rmse"], unit)
+    for name, value in defined.items():
+        log.info("%s%s: %s", prefix, name, amount(value, "" if name == "r2" else unit))
 
 
 def log_drift(drift: pd.DataFrame) -> list[str]:
