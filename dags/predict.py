@@ -32,7 +32,7 @@ from astro import sql as aql
 
 from include import config
 from include.operators.csv_file import CSVFile
-from include.operators.links import DecidedVersionLink, ObjectLink, RunLink, linked
+from include.operators.links import ObjectLink, RunLink, VersionLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
 from include.orchestration import defaults, sources, upstream
 from include.orchestration.datasets import MODEL
@@ -108,10 +108,10 @@ def add_line_to_file(model_run_id: str) -> list[str]:
 @mlflow_task
 def link_version(context: Any, result: object = None) -> None:  # noqa: ARG001
     """Let the button of `run_prediction` lead to the version that predicted."""
-    from include.tracking import registry
+    from include.tracking import pages, registry
 
-    run_id = context["ti"].xcom_pull("fetch_model_run_id")
-    registry.link_task(context["ti"], registry.model_version(run_id, config.REGISTERED_MODEL))
+    version = registry.model_version(context["ti"].xcom_pull("fetch_model_run_id"), config.REGISTERED_MODEL)
+    pages.link_version(context["ti"], version.name, version.version)
 
 
 @aql.dataframe
@@ -183,7 +183,7 @@ def predict() -> None:
         data=features,
         post_execute=link_version,
     )
-    run_prediction.operator_extra_links = (DecidedVersionLink(),)
+    run_prediction.operator_extra_links = (VersionLink(),)
     predictions = list_to_dataframe(predictions=run_prediction.output, target=target)
     compared = compare_with_training(predictions=predictions, features=features, model_run_id=run_id)
     plot = plot_predictions(predictions=predictions, model_run_id=run_id)

@@ -30,7 +30,7 @@ from airflow.utils.trigger_rule import TriggerRule
 from astro import sql as aql
 
 from include import config
-from include.operators.links import DecidedVersionLink, RunLink, linked
+from include.operators.links import RunLink, VersionLink, linked
 from include.operators.registry import (
     CreateModelVersionOperator,
     CreateRegisteredModelOperator,
@@ -105,6 +105,7 @@ def train_model(
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
             training_run.log_serving_model(model, source, usable, config.SCHEMA)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
+            training_run.log_lineage(tags, model_id)
     candidate = registry.candidate(
         run_id,
         schema=config.SCHEMA,
@@ -136,7 +137,7 @@ def register_model(model: Any) -> Any:
         mlflow_conn_id=config.MLFLOW_CONNECTION,
         name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
-        description=registered_model_card(config.SCHEMA),
+        description=registered_model_card(config.REGISTERED_MODEL, config.STAGE, config.SCHEMA),
     )
     model_already_registered = EmptyOperator(task_id="model_already_registered")
     create_model_version = CreateModelVersionOperator(
@@ -167,7 +168,7 @@ def register_model(model: Any) -> Any:
 @mlflow_task
 def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
     from include.modeling import evaluation, features
-    from include.tracking import champion, registry
+    from include.tracking import champion, pages, registry
 
     usable = features.usable_rows(rows, config.SCHEMA)
     plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
@@ -180,7 +181,7 @@ def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
         unit=config.TARGET_UNIT,
     )
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
-    registry.link_task(get_current_context()["ti"], version)
+    pages.link_version(get_current_context()["ti"], version.name, version.version)
     return decision.alias
 
 
@@ -204,7 +205,7 @@ def train() -> None:
     transition_model = register_model(model)
     champion = choose_champion(rows=rows, model_run_id=model["run_id"])
     linked(model, RunLink())
-    linked(champion, DecidedVersionLink())
+    linked(champion, VersionLink())
 
     transition_model >> champion
 

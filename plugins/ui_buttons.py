@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from include.operators.links import DecidedVersionLink, ExperimentLink, ObjectLink, RunLink, VersionLink
+from include.operators.links import ExperimentLink, ObjectLink, RunLink, VersionLink
 
 
 class UIButtons(AirflowPlugin):
     """Registers the buttons."""
 
     name = "ui_buttons"
-    operator_extra_links = [RunLink(), ExperimentLink(), VersionLink(), DecidedVersionLink(), ObjectLink()]
+    operator_extra_links = [RunLink(), ExperimentLink(), VersionLink(), ObjectLink()]

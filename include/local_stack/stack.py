@@ -220,6 +220,7 @@ class Stack:
             "AIRFLOW__CORE__FERNET_KEY": self._settings["fernet_key"],
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database("+psycopg2"),
             "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
+            "AIRFLOW__WEBSERVER__BASE_URL": f"http://localhost:{self.ports['airflow']}",  # for links in MLflow
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session,airflow.api.auth.backend.basic_auth",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import joblib
 from sklearn.base import RegressorMixin, clone
 
+from include.modeling.amounts import amount
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -24,7 +26,7 @@ class Champion:
     Attributes:
         error: Cross-validated RMSE of its class and hyperparameters on the data of the new version; None if it was
             trained on other features, so that the two can't be compared.
-        promoted_error: Cross-validated RMSE that it had when it was promoted; None if that is not known.
+        promoted_error: Cross-validated RMSE of its own training, with which it was promoted; None if that is not known.
         is_newer: Whether it is a newer version than the one that is compared with it.
     """
 
@@ -34,7 +36,14 @@ class Champion:
 
 
 def decide(
-    error: float, baseline: float, champion: Champion | None, *, tolerance: float, max_error_rise: float, unit: str
+    error: float,
+    baseline: float,
+    champion: Champion | None,
+    *,
+    tolerance: float,
+    max_error_rise: float,
+    unit: str,
+    is_first: bool = False,
 ) -> Decision:
     """Decide on a version by its cross-validated RMSE, `error`, in `unit`.
 
@@ -45,18 +54,17 @@ def decide(
     (c) Its error is at most `1 + max_error_rise` times what the champion had when it was promoted. (b) alone would let
         an unchanged model pass on data that got worse, since there both get worse.
 
-    Where there is no champion, (a) alone decides.
+    Where there is no champion, (a) alone decides: for the first version, `is_first`, and after a champion was deleted.
     """
-    own = f"RMSE {_amount(error, unit)}"
+    own = f"RMSE {amount(error, unit)}"
     if not error < baseline:
-        reason = f"{own}, not better than always predicting the mean ({_amount(baseline, unit)})"
+        reason = f"{own}, not better than always predicting the mean ({amount(baseline, unit)})"
         if champion is None:
             reason += ". There is no champion until a version is: the alias leads nowhere"
         return Decision("challenger", reason)
     if champion is None:
-        return Decision(
-            "champion", f"{own}, the first champion (always predicting the mean: {_amount(baseline, unit)})"
-        )
+        why = "the first champion" if is_first else "there was no champion"
+        return Decision("champion", f"{own}, {why} (always predicting the mean: {amount(baseline, unit)})")
     if champion.error is None:
         by_hand = "To let this version take over, give it the alias champion in the MLflow UI"
         return Decision(
@@ -64,7 +72,7 @@ def decide(
             f"{own}, which can't be compared: the present champion was trained on other features. {by_hand}",
         )
 
-    compared_with = f"the present champion's {_amount(champion.error, unit)} on the same data"
+    compared_with = f"the present champion's {amount(champion.error, unit)} on the same data"
     factor = 1 + tolerance
     if champion.is_newer and not error < champion.error / factor:
         reason = f"{own}, not {_percent(tolerance)} better than {compared_with}, as an older version has to be"
@@ -76,12 +84,12 @@ def decide(
     if promoted is not None and not error <= promoted * (1 + max_error_rise):
         return Decision(
             "challenger",
-            f"{own}, more than {_percent(max_error_rise)} above the {_amount(promoted, unit)} that the present "
+            f"{own}, more than {_percent(max_error_rise)} above the {amount(promoted, unit)} that the present "
             "champion had when it was promoted: the data got worse. If the data is right, give this version the alias "
             "champion in the MLflow UI",
         )
 
-    if _amount(error, unit) == _amount(champion.error, unit):
+    if amount(error, unit) == amount(champion.error, unit):
         return Decision("champion", f"{own}, as good as {compared_with}, and newer")
     if error < champion.error:
         return Decision("champion", f"{own}, better than {compared_with}")
@@ -95,11 +103,6 @@ def recipe(regressor: RegressorMixin, features: Iterable[str]) -> str:
     """
     fingerprint: str = joblib.hash((clone(regressor), list(features)))
     return fingerprint
-
-
-def _amount(value: float, unit: str) -> str:
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")
-    return f"{digits} {unit}".rstrip()
 
 
 def _percent(share: float) -> str:

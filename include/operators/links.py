@@ -59,17 +59,7 @@ class ExperimentLink(_Link):
 
 
 class VersionLink(_Link):
-    """Lead to a version of the registered model in MLflow."""
-
-    name = "Model version"
-
-    def address(self, value: dict[str, Any]) -> str:
-        version = value["model_version"]
-        return mlflow_page(f"models/{version['name']}/versions/{version['version']}")
-
-
-class DecidedVersionLink(_Link):
-    """Lead to the version that a task decided on, or worked with: its page, pushed as `model_version_page`."""
+    """Lead to a version of the registered model in MLflow: its page, pushed by `pages.link_version`."""
 
     name = "Model version"
     key = "model_version_page"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
 from mlflow_provider.operators import registry
 
 from include.operators.links import VersionLink, mlflow_page
 from include.orchestration.retries import retry_policy
 from include.tracking.client import MLflowClientHook
+from include.tracking.pages import link_version
 
 
 class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
@@ -21,12 +21,10 @@ class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
     @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
         """Return MLflow's answer, which has the `registered_model`."""
-        try:
-            return _post(self, "registered-models/create", "name", "description", "tags")
-        except requests.HTTPError as error:
-            if error.response.status_code != 400 or error.response.json()["error_code"] != "RESOURCE_ALREADY_EXISTS":
-                raise
-        return MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id).call("registered-models/get", name=self.name)
+        parameters = ("name", "description", "tags")
+        created = _post(self, "registered-models/create", *parameters, none_for="RESOURCE_ALREADY_EXISTS")
+        hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
+        return created or hook.call("registered-models/get", name=self.name)
 
 
 class CreateModelVersionOperator(registry.CreateModelVersionOperator):
@@ -53,12 +51,13 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
         for version in found.get("model_versions", []):
             if version["name"] == self.name:
                 self.log.info("Run %s has version %s already", self.run_id, version["version"])
+                link_version(context["ti"], self.name, version["version"])
                 return {"model_version": version}
         parameters = ("name", "source", "model_id", "run_id", "tags", "run_link", "description")
         created = _post(self, "model-versions/create", *parameters)
         number = created["model_version"]["version"]
-        page = mlflow_page(f"models/{self.name}/versions/{number}")
-        self.log.info("Created version %s of %s: %s", number, self.name, page)
+        page = link_version(context["ti"], self.name, number)
+        self.log.info("Created version %s of %s: %s", number, self.name, mlflow_page(page))
         return created
 
 
@@ -71,12 +70,13 @@ class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOp
     def execute(self, context: dict[str, Any]) -> Any:
         """Return MLflow's answer, which has the `model_version`."""
         moved = _post(self, "model-versions/transition-stage", "name", "version", "stage", "archive_existing_versions")
+        link_version(context["ti"], self.name, self.version)
         self.log.info("Version %s of %s is in stage %s", self.version, self.name, self.stage)
         return moved
 
 
-def _post(operator: Any, endpoint: str, *parameters: str) -> Any:
+def _post(operator: Any, endpoint: str, *parameters: str, none_for: str | None = None) -> Any:
     """Call MLflow with those of an operator's parameters that are set."""
     values = {name: getattr(operator, name) for name in parameters}
     hook = MLflowClientHook("POST", mlflow_conn_id=operator.mlflow_conn_id)
-    return hook.call(endpoint, **{name: value for name, value in values.items() if value})
+    return hook.call(endpoint, none_for, **{name: value for name, value in values.items() if value})

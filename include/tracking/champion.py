@@ -18,8 +18,6 @@ from include.tracking.registry import model_version
 
 log = logging.getLogger(__name__)
 
-PROMOTED_ERROR = "promoted_cv_rmse"  # the tag of a version that became champion, with its error at that time
-
 
 def promote(
     run_id: str,
@@ -61,10 +59,9 @@ def promote(
             tolerance=tolerance,
             max_error_rise=max_error_rise,
             unit=unit,
+            is_first=number == "1",
         )
         client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
-        if decision.alias == "champion":
-            client.set_model_version_tag(name, number, PROMOTED_ERROR, repr(metrics["cv_rmse"]))
         if _champion(client, name) == champion:
             client.set_registered_model_alias(name, decision.alias, number)
             if decision.alias == "challenger" or _champion(client, name) == number:
@@ -93,16 +90,15 @@ def _on_new_data(
         error: float | None = run.data.metrics["cv_rmse"]  # of the very same computation
     else:
         error = _evaluated(champion, version, evaluate)
-    promoted_error: float | None = None
-    if PROMOTED_ERROR in champion.tags:
-        promoted_error = float(champion.tags[PROMOTED_ERROR])
-    elif champion_run:  # someone gave it the alias by hand
-        promoted_error = champion_run.data.metrics.get("cv_rmse")
+    promoted_error = champion_run.data.metrics.get("cv_rmse") if champion_run else None
     return Champion(error, promoted_error, is_newer=int(number) > int(version.version))
 
 
 def _training_run(client: MlflowClient, version: ModelVersion) -> Run | None:
-    """Return the run that the version comes from; None if it no longer exists, or the version has none."""
+    """Return the run that the version comes from; None if it has none, or one that was removed from MLflow.
+
+    MLflow still returns a run that was deleted in its UI, until `mlflow gc` removes it.
+    """
     try:
         return client.get_run(version.run_id) if version.run_id else None
     except MlflowException as error:

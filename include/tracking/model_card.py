@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from include.modeling.amounts import with_spread
 from include.schema import Schema
 
 VALUE_CHARACTERS = 80
 FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
 
 
-def registered_model_card(schema: Schema) -> str:
-    """Return the description of the registered model in Markdown."""
+def registered_model_card(name: str, stage: str, schema: Schema) -> str:
+    """Return the description of the registered model `name` in Markdown."""
+    version = f"mlflow.MlflowClient().get_model_version_by_alias({name!r}, 'champion')"
     return (
-        f"Predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}. Load the version with the "
-        "alias `champion`; the tag `promotion` of each version says why it became champion or did not."
+        f"Load it: `mlflow.sklearn.load_model({version}.tags['serving_model'])`. Serve it over HTTP: `make serve`.\n\n"
+        f"It predicts the {schema.target_label} of one {schema.row} in {schema.target_unit} from raw measurements. "
+        f"The stage `{stage}` has the newest version, the alias `champion` the best. The tag `promotion` of each "
+        "version says why it became champion or did not."
     )
 
 
@@ -63,8 +67,8 @@ def model_card(
             "",
             f"**On {schema.row}s it has not seen:**",
             "",
-            _error("RMSE", "rmse", metrics, f" {schema.target_unit}"),
-            _error("MAE", "mae", metrics, f" {schema.target_unit}"),
+            _error("RMSE", "rmse", metrics, schema.target_unit),
+            _error("MAE", "mae", metrics, schema.target_unit),
             _error("R²", "r2", metrics, ""),
             "",
             f"{tags['evaluation']}; ± is the standard deviation over the folds.",
@@ -77,5 +81,8 @@ def model_card(
 
 
 def _error(name: str, metric: str, metrics: Mapping[str, float], unit: str) -> str:
-    value, spread, baseline = (metrics[key] for key in (f"cv_{metric}", f"cv_{metric}_std", f"baseline_{metric}"))
-    return f"- {name} {value:.2f} ± {spread:.2f}{unit} (always predicting the mean: {baseline:.2f}{unit})"
+    own, of_the_mean = (
+        with_spread(metrics[f"{prefix}_{metric}"], metrics[f"{prefix}_{metric}_std"], unit)
+        for prefix in ("cv", "baseline")
+    )
+    return f"- {name} {own} (always predicting the mean: {of_the_mean})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+from airflow.models import TaskInstance
+
 from include.tracking.client import MLflowClientHook
 
 
@@ -25,3 +27,10 @@ def mlflow_page(path: str, mlflow_conn_id: str) -> str:
     """
     address = seen_by_browser(MLflowClientHook(mlflow_conn_id=mlflow_conn_id).address)
     return f"{address}/#/{path}?workflowType=machine_learning"
+
+
+def link_version(instance: TaskInstance, name: str, number: str) -> str:
+    """Let the task's button "Model version" lead to this version's page, and return the page's path."""
+    page = f"models/{name}/versions/{number}"
+    instance.xcom_push("model_version_page", page)
+    return page

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from include.modeling import plots
+from include.modeling.amounts import amount
 from include.modeling.evaluation import errors
 from include.schema import Schema
 from include.tracking import runs
@@ -66,7 +67,8 @@ def log_errors(predictions: pd.DataFrame, prefix: str, unit: str) -> None:
     found = errors(known["true"], known["predicted"])
     defined = {name: value for name, value in found.items() if not math.isnan(value)}  # one row has no R²
     mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()})
-    log.info("%srmse: %.3g %s", prefix, found["rmse"], unit)
+    for name, value in defined.items():
+        log.info("%s%s: %s", prefix, name, amount(value, "" if name == "r2" else unit))
 
 
 def log_drift(drift: pd.DataFrame) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.models import TaskInstance
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -17,17 +16,6 @@ from include.tracking import logged_models, model_card, runs
 from include.tracking.client import MLflowClientHook
 from include.tracking.logged_models import SERVING_MODEL, TRANSFORMER
 
-CARRIED = (  # tags of the training run that its version gets, too
-    "pipeline_run",
-    "airflow_run_id",
-    "dataset_event",
-    "features_run",
-    "model_class",
-    "code_digest",
-    "versions",
-    "inputs",
-)
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -37,9 +25,9 @@ class Candidate:
         run_id: The training run.
         source: The model's place in S3: MLflow takes no other for a model that is stored there.
         model_id: The model's id, by which MLflow shows on its page that it is registered.
-        tags: Where the model comes from, in the form of MLflow's REST API. `model`, `transformer` and `serving_model`
-            (both of them in one) are addresses that load with access to MLflow alone, if its server serves the files
-            (see `logged_models.served_address`).
+        tags: In the form of MLflow's REST API: `pipeline_run`, `data_file`, and the addresses of `transformer` and
+            `serving_model`, which load with access to MLflow alone, if its server serves the files (see
+            `logged_models.served_address`). What else is known of the model is in `lineage.json` of the training run.
         description: The model card.
     """
 
@@ -73,14 +61,9 @@ def candidate(
     run = client.get_run(run_id)
     feature_run = client.get_run(run.data.tags["features_run"])
     model = logged_models.of_run(run)
-    serving_model = logged_models.of_run(run, SERVING_MODEL)
-    transformer = logged_models.of_run(feature_run, TRANSFORMER)
-    tags = {name: run.data.tags[name] for name in CARRIED}
-    for logged in (model, serving_model, transformer):
+    tags = {"pipeline_run": run.data.tags["pipeline_run"], "data_file": feature_run.data.params["data_file"]}
+    for logged in (logged_models.of_run(run, SERVING_MODEL), logged_models.of_run(feature_run, TRANSFORMER)):
         tags[logged.name] = logged_models.served_address(logged.artifact_location, artifacts_url, mlflow_conn_id)
-    commit = run.data.tags.get("mlflow.source.git.commit")
-    if commit:
-        tags["git_commit"] = commit
     return Candidate(
         run_id,
         model.artifact_location,
@@ -136,11 +119,6 @@ def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mappi
         return False
     is_same = all(features.get(tag) == lineage[tag] for tag in runs.SAME)
     return is_same and trained.get("hyper_parameters") == model_card.hyper_parameters(hyper_parameters)
-
-
-def link_task(instance: TaskInstance, version: ModelVersion) -> None:
-    """Let the task's button "Model version" lead to this version."""
-    instance.xcom_push("model_version_page", f"models/{version.name}/versions/{version.version}")
 
 
 def model_version(run_id: str, name: str) -> ModelVersion:

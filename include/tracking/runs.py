@@ -98,12 +98,14 @@ def find_finished(experiment_id: str, lineage: dict[str, str]) -> str | None:
 @contextlib.contextmanager
 def start(experiment_id: str, name: str, tags: dict[str, str], description: str) -> Iterator[str]:
     """Start a run for the block and yield its id. An error in the block leaves it FAILED."""
+    instance = get_current_context()["ti"]
+    origin = f"Logged by [{instance.dag_id}.{instance.task_id}]({instance.log_url}) in Airflow."
     together = f'tags.pipeline_run = "{tags["pipeline_run"]}"'
     with mlflow.start_run(
         experiment_id=experiment_id,
         run_name=name,
         tags=tags,
-        description=f"{description}\n\nThe other runs of the same pipeline run: search for `{together}`",
+        description=f"{description}\n\n{origin} The other runs of the same pipeline run: search for `{together}`",
     ) as run:
         yield run.info.run_id
     link_task(experiment_id, run.info.run_id)

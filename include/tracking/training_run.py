@@ -33,6 +33,7 @@ OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
 REFERENCE = "reference/features.parquet"  # a sample of features and target, to compare later ones with
 REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
+LINEAGE = "lineage.json"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def log_source(feature_df: pd.DataFrame, source: UpstreamRun, target_column: str
     """Log the features as the run's input, with their place in S3."""
     path = source.frame_reference("build_features").path
     runs.log_frame(feature_df, path, "features", "training", target_column, digest)
+
+
+def log_lineage(tags: Mapping[str, str], model_id: str) -> None:
+    """Log what the model comes from and its address in one file: the tags that the run was started with."""
+    mlflow.log_dict({**tags, "model": f"models:/{model_id}"}, LINEAGE)
 
 
 def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.Series) -> None:

@@ -178,7 +178,7 @@ def test_from_the_registered_model_to_its_plot(press, screenshot):
     screenshot("mlflow_version", version)
 
     version.get_by_role("link", name=MODEL).first.click()
-    expect(version.locator("body")).to_contain_text("Load the version with the alias")
+    expect(version.locator("body")).to_contain_text("Serve it over HTTP: make serve")
     version.go_back()
     version.get_by_role("link", name="RidgeCV", exact=True).click()
     version.get_by_role("tab", name="Artifacts").click()

@@ -178,6 +178,10 @@ class TestWithoutDocker:
     def test_services_get_them_all(self, stack):
         assert stack.shared_variables().items() <= stack.environment().items()
 
+    def test_airflow_knows_where_a_browser_finds_it(self, stack):
+        base_url = stack.environment()["AIRFLOW__WEBSERVER__BASE_URL"]
+        assert base_url == f"http://localhost:{stack.ports['airflow']}"
+
     def test_airflow_runs_as_the_astro_cli_runs_it(self, stack, services):
         """Settings that the Astro CLI makes itself, where the stack without Docker makes them, too."""
         theirs = {

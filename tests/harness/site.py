@@ -135,9 +135,10 @@ class Site:
         assert {run.info.status for run in tracked} == {"FINISHED"}
         runs = chain(*(site.runs(*DAG_IDS) for site in sites))
         assert Counter(run.data.tags["airflow_run_id"] for run in tracked) == Counter(runs)
+        trained_by = {run.info.run_id: run.data.tags["airflow_run_id"] for run in tracked}
         versions = self.client.search_model_versions(f"name = '{config.REGISTERED_MODEL}'")
         trainings = chain(*(site.runs("train") for site in sites))
-        assert Counter(version.tags["airflow_run_id"] for version in versions) == Counter(trainings)
+        assert Counter(trained_by[version.run_id] for version in versions) == Counter(trainings)
         newest = max(versions, key=lambda version: int(version.version))
         # The same rows give the same error, and a tie goes to the newer model.
         champion = self.champion()
@@ -146,8 +147,8 @@ class Site:
         assert staged.version == newest.version or self.sharing  # of two trainings at once, the last one to be staged
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MLFLOW_TRACKING_URI", self.stack.url("mlflow"))
-            model = mlflow.sklearn.load_model(champion.tags["model"])
-        assert len(model.feature_names_in_) == self._frame("data", config.FEATURES_FILE).shape[1] - 1
+            model = mlflow.sklearn.load_model(champion.tags["serving_model"])
+        assert len(model[-1].feature_names_in_) == self._frame("data", config.FEATURES_FILE).shape[1] - 1
 
     def _check_s3(self) -> None:
         assert {len(self._frame("data", key)) for key in self._keys("data")} == {101}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
@@ -90,7 +91,7 @@ def test_the_first_version_becomes_champion_if_it_is_better_than_the_mean(train,
         assert promote(only, never) == "champion"
 
     assert aliases(only) == {"champion": "1"}
-    assert reason(only).startswith("champion: RMSE 1.188 cm, the first champion (always predicting the mean: 3.")
+    assert reason(only).startswith("champion: RMSE 1.19 cm, the first champion (always predicting the mean: 3.")
     assert reason(only).removeprefix("champion: ") in caplog.text
 
 
@@ -113,9 +114,9 @@ def test_a_version_trained_on_shuffled_targets_does_not_replace_the_champion(tra
 @pytest.mark.parametrize(
     ("present", "new", "alias", "words"),
     [
-        (BAD, GOOD, "champion", "RMSE 1.188 cm, better than the present champion's 3.575 cm on the same data"),
-        (GOOD, BIT_WORSE, "champion", "RMSE 1.199 cm, at most 2% above the present champion's 1.188 cm"),
-        (GOOD, WORSE, "challenger", "RMSE 1.244 cm, more than 2% above the present champion's 1.188 cm"),
+        (BAD, GOOD, "champion", "RMSE 1.19 cm, better than the present champion's 3.57 cm on the same data"),
+        (GOOD, BIT_WORSE, "champion", "RMSE 1.20 cm, at most 2% above the present champion's 1.19 cm"),
+        (GOOD, WORSE, "challenger", "RMSE 1.24 cm, more than 2% above the present champion's 1.19 cm"),
     ],
     ids=["better", "worse within the tolerance", "worse beyond it"],
 )
@@ -134,7 +135,7 @@ def test_the_same_recipe_needs_no_computation_and_the_newer_version_wins(train, 
     second = train(GOOD)
 
     assert promote(second, never) == "champion"
-    assert "as good as the present champion's 1.188 cm on the same data, and newer" in reason(second)
+    assert "as good as the present champion's 1.19 cm on the same data, and newer" in reason(second)
 
 
 def test_the_champion_is_evaluated_on_the_new_data(train):
@@ -154,7 +155,7 @@ def test_data_that_got_worse_do_not_replace_the_champion(train, aliases, reason)
 
     assert promote(second) == "challenger"
     assert aliases(second) == {"challenger": "2", "champion": "1"}
-    assert "more than 25% above the 1.188 cm that the present champion had when it was promoted" in reason(second)
+    assert "more than 25% above the 1.19 cm that the present champion had when it was promoted" in reason(second)
 
 
 def test_a_champion_that_a_person_chose_is_compared_by_the_error_of_its_run(train, client, reason):
@@ -163,7 +164,7 @@ def test_a_champion_that_a_person_chose_is_compared_by_the_error_of_its_run(trai
     second = train(GOOD, DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60)))
 
     assert promote(second) == "challenger"
-    assert "more than 25% above the 1.188 cm" in reason(second)
+    assert "more than 25% above the 1.19 cm" in reason(second)
 
 
 @pytest.mark.parametrize("alpha", [GOOD, WORSE], ids=["champion", "challenger"])
@@ -204,7 +205,7 @@ def test_an_attempt_that_died_before_the_alias_is_finished_by_the_next_one(train
 
 
 @pytest.mark.parametrize("what", ["version", "alias"])
-def test_a_deleted_champion_is_succeeded_by_a_challenger(what, train, aliases, client):
+def test_a_deleted_champion_is_succeeded_by_a_challenger(what, train, aliases, reason, client):
     first = train(GOOD)
     promote(first)
     challenger = train(WORSE)
@@ -216,6 +217,41 @@ def test_a_deleted_champion_is_succeeded_by_a_challenger(what, train, aliases, c
 
     assert promote(challenger) == "champion"
     assert aliases(challenger) == {"champion": "2"}  # no challenger any more
+    assert "there was no champion" in reason(challenger)
+
+
+@pytest.mark.parametrize(
+    ("is_removed", "alias"), [(False, "challenger"), (True, "champion")], ids=["deleted", "removed"]
+)
+def test_the_error_of_a_champions_run_counts_until_mlflow_has_removed_the_run(
+    is_removed, alias, train, client, monkeypatch
+):
+    first = train(GOOD)
+    promote(first)
+    noisy = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
+    second = train(GOOD, noisy)
+    client.delete_run(first.run_id)
+    if is_removed:  # as `mlflow gc` does
+        get_run = mlflow.MlflowClient.get_run
+
+        def found(self, run_id: str):
+            if run_id == first.run_id:
+                raise MlflowException("no such run", RESOURCE_DOES_NOT_EXIST)
+            return get_run(self, run_id)
+
+        monkeypatch.setattr(mlflow.MlflowClient, "get_run", found)
+
+    assert promote(second, lambda model: cv_rmse(model, noisy)) == alias
+
+
+def test_a_champion_whose_run_has_no_recipe_is_evaluated_on_the_data_of_the_version(train, client):
+    first = train(GOOD)
+    promote(first)
+    client.delete_tag(first.run_id, "recipe")
+    evaluated = []
+
+    assert promote(train(GOOD), lambda model: evaluated.append(model.alpha) or cv_rmse(model)) == "champion"
+    assert evaluated == [GOOD]
 
 
 def test_a_champion_with_other_features_stays_until_a_person_decides(train, aliases, reason):
@@ -259,7 +295,7 @@ def test_a_version_that_lost_the_race_is_compared_with_the_winner(train, aliases
 
     assert promote(loser, overtaken) == "challenger"
     assert aliases(loser) == {"challenger": "3", "champion": "2"}
-    assert "above the present champion's 1.188 cm" in reason(loser)
+    assert "above the present champion's 1.19 cm" in reason(loser)
 
 
 def test_a_promotion_that_is_overwritten_is_repeated(train, aliases, monkeypatch):

@@ -176,6 +176,14 @@ except Exception as error:
     assert "column Pop: 'vic' is none of Vic, other" in refusal
 
 
+def test_the_description_of_the_registered_model_loads_it(client, as_outsider, predicted):
+    line = re.search(r"`(mlflow.*?)`", client.get_registered_model(MODEL).description)[1]
+
+    model = eval(line)  # noqa: S307 (our own text)
+
+    assert np.allclose(model.predict(RAW), predicted.loc[RAW.index])
+
+
 def test_the_model_says_what_it_takes(champion, as_outsider):
     info = mlflow.models.get_model_info(champion.tags["serving_model"])
 

@@ -21,7 +21,10 @@ def test_the_command_posts_the_first_row_whatever_its_labels():
 
 
 def test_the_address_is_that_of_the_model_for_raw_rows():
-    tags = [{"key": "model", "value": "mlflow-artifacts:/m"}, {"key": "serving_model", "value": "mlflow-artifacts:/s"}]
+    tags = [
+        {"key": "transformer", "value": "mlflow-artifacts:/t"},
+        {"key": "serving_model", "value": "mlflow-artifacts:/s"},
+    ]
 
     assert serve.serving_address({"name": "Tails", "version": "2", "tags": tags}) == "mlflow-artifacts:/s"
 

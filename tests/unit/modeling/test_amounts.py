@@ -2,7 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from include.modeling.amounts import with_spread
+from include.modeling.amounts import amount, with_spread
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1.2037, "1.20 cm"),
+        (306.101, "306 cm"),
+        (999.4, "999 cm"),
+        (999.7, "1,000 cm"),
+        (54_321.6, "54,322 cm"),
+        (-0.0186, "-0.0186 cm"),
+        (0.0, "0.00 cm"),
+    ],
+)
+def test_an_amount_has_three_significant_digits(value, expected):
+    assert amount(value, "cm") == expected
 
 
 @pytest.mark.parametrize(

@@ -61,70 +61,70 @@ def test_a_champion_with_other_features_stays():
 @pytest.mark.parametrize(
     ("error", "baseline", "champion", "promotion"),
     [
-        (1.5, 2.5, None, "champion: RMSE 1.500 mm, the first champion (always predicting the mean: 2.500 mm)"),
+        (1.5, 2.5, None, "champion: RMSE 1.50 mm, there was no champion (always predicting the mean: 2.50 mm)"),
         (
             2.6,
             2.5,
             None,
-            "challenger: RMSE 2.600 mm, not better than always predicting the mean (2.500 mm). "
+            "challenger: RMSE 2.60 mm, not better than always predicting the mean (2.50 mm). "
             "There is no champion until a version is: the alias leads nowhere",
         ),
         (
             913.04,
             800.1,
             Champion(913.04, 306.1),
-            "challenger: RMSE 913.0 mm, not better than always predicting the mean (800.1 mm)",
+            "challenger: RMSE 913 mm, not better than always predicting the mean (800 mm)",
         ),
         (
             306.101,
             800.1,
-            Champion(318.523, 330.0),
-            "champion: RMSE 306.1 mm, better than the present champion's 318.5 mm on the same data",
+            Champion(318.4, 330.0),
+            "champion: RMSE 306 mm, better than the present champion's 318 mm on the same data",
         ),
         (
             1.188,
             2.5,
-            Champion(1.188, 1.188),
-            "champion: RMSE 1.188 mm, as good as the present champion's 1.188 mm on the same data, and newer",
+            Champion(1.191, 1.191),
+            "champion: RMSE 1.19 mm, as good as the present champion's 1.19 mm on the same data, and newer",
         ),
         (
             2.03,
             2.5,
             Champion(2.0, 2.0),
-            "champion: RMSE 2.030 mm, at most 2% above the present champion's 2.000 mm on the same data, and newer",
+            "champion: RMSE 2.03 mm, at most 2% above the present champion's 2.00 mm on the same data, and newer",
         ),
         (
             2.1,
             2.5,
             Champion(2.0, 2.0),
-            "challenger: RMSE 2.100 mm, more than 2% above the present champion's 2.000 mm on the same data",
+            "challenger: RMSE 2.10 mm, more than 2% above the present champion's 2.00 mm on the same data",
         ),
         (
             2.0,
             2.5,
             Champion(2.0, 2.0, is_newer=True),
-            "challenger: RMSE 2.000 mm, not 2% better than the present champion's 2.000 mm on the same data, "
+            "challenger: RMSE 2.00 mm, not 2% better than the present champion's 2.00 mm on the same data, "
             "as an older version has to be",
         ),
         (
             1.7,
             2.5,
             Champion(None, 2.0),
-            "challenger: RMSE 1.700 mm, which can't be compared: the present champion was trained on other features. "
+            "challenger: RMSE 1.70 mm, which can't be compared: the present champion was trained on other features. "
             "To let this version take over, give it the alias champion in the MLflow UI",
         ),
         (
             2.4,
             2.5,
             Champion(2.4, 1.5),
-            "challenger: RMSE 2.400 mm, more than 25% above the 1.500 mm that the present champion had when it was "
+            "challenger: RMSE 2.40 mm, more than 25% above the 1.50 mm that the present champion had when it was "
             "promoted: the data got worse. If the data is right, give this version the alias champion in the MLflow UI",
         ),
         (
             253_999.6,
             300_000.0,
             Champion(999.99, None),
-            "challenger: RMSE 254,000 mm, more than 2% above the present champion's 1000 mm on the same data",
+            "challenger: RMSE 254,000 mm, more than 2% above the present champion's 1,000 mm on the same data",
         ),
     ],
 )
@@ -139,7 +139,13 @@ def test_a_tolerance_of_a_fraction_of_a_percent_is_not_rounded_away():
 
 
 def test_a_target_without_unit_leaves_no_gap():
-    assert decision(1.5, 2.5, unit="").reason == "RMSE 1.500, the first champion (always predicting the mean: 2.500)"
+    assert decision(1.5, 2.5, unit="").reason == "RMSE 1.50, there was no champion (always predicting the mean: 2.50)"
+
+
+def test_the_first_version_says_that_it_is_the_first_champion():
+    reason = decision(1.5, 2.5, is_first=True).reason
+
+    assert reason == "RMSE 1.50 mm, the first champion (always predicting the mean: 2.50 mm)"
 
 
 X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
