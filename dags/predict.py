@@ -158,14 +158,15 @@ def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, mod
     source = new_rows_tags(get_current_context())
     pipeline_run = get_current_context()["run_id"] if source else trained.pipeline_run
     lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, source)
-    drifted = drift.compare(training_run.reference(model_run_id)[features.columns], features)
+    reference = training_run.reference(model_run_id)[features.columns]
+    drifted = drift.compare(reference, features)
     if not runs.find_finished(trained.experiment_id, lineage):
         with prediction_run.start(trained.experiment_id, lineage, version, source, config.SCHEMA):
             known = predictions.dropna()
             if "true" in known and len(known):
                 errors = evaluation.errors(known["true"], known["predicted"])
                 prediction_run.log_errors(errors, "" if source else "in_sample_", config.TARGET_UNIT)
-            prediction_run.log_drift(drifted)
+            prediction_run.log_drift(drifted, reference, features)
     if config.FAIL_ON_DRIFT and drifted["drifted"].any():
         names = ", ".join(drifted.index[drifted["drifted"]])
         raise DataError(

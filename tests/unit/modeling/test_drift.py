@@ -60,3 +60,19 @@ def test_features_are_matched_by_name():
     reference = pd.DataFrame({"a": range(50), "b": range(100, 150)})
 
     assert not compare(reference, reference[["b", "a"]].assign(new=0))["drifted"].any()
+
+
+def test_more_gaps_are_drift():
+    reference = pd.DataFrame({"a": range(100), "b": range(100)}).astype(float)
+    current = reference.assign(b=reference["b"].where(reference["b"] % 2 == 0))
+
+    table = compare(reference, current)
+
+    assert table["statistic"].to_dict() == {"a": 0, "b": 0.5}
+    assert table["drifted"].to_dict() == {"a": False, "b": True}
+
+
+def test_a_feature_that_is_all_gaps_has_drifted():
+    reference = pd.DataFrame({"a": range(100)}).astype(float)
+
+    assert compare(reference, reference.assign(a=np.nan)).loc["a", "drifted"]
