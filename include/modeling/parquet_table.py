@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from include.errors import DataError
 from include.modeling.csv_text import column_names
 from include.modeling.file_errors import FileErrors
 from include.schema import Numeric, Schema
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
@@ -22,6 +26,8 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     Raises:
         DataError: The file is not Parquet, has no rows, or has columns of lists and the like.
     """
+    import pyarrow.parquet as pq  # Airflow reads the DAG files, which import this module, every few seconds
+
     optional = set() if target_required else {schema.target}
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
