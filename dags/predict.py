@@ -134,11 +134,12 @@ def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, mod
     trained = training_run.get(model_run_id)
     pipeline_run = context["run_id"] if new_rows else trained.pipeline_run
     lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, new_rows)
-    drifted = drift.compare(training_run.reference(model_run_id)[features.columns], features)
+    reference = training_run.reference(model_run_id)[features.columns]
+    drifted = drift.compare(reference, features, config.SEED)
     if not runs.find_finished(trained.experiment_id, lineage):
         with prediction_run.start(trained.experiment_id, lineage, version, new_rows, config.SCHEMA):
             prediction_run.log_errors(predictions, "" if new_rows else "in_sample_", config.TARGET_UNIT)
-            prediction_run.log_drift(drifted)
+            prediction_run.log_drift(drifted, reference, features)
     if config.FAIL_ON_DRIFT:
         drift.raise_if_drifted(drifted)
 

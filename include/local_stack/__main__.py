@@ -131,11 +131,11 @@ def prune(stack: Stack, *options: str) -> None:
 def main(command: str, *arguments: str) -> int:
     """Run a command, and return the exit status."""
     variables = ROOT / ".env"
-    stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
     commands: dict[str, Callable[..., None]] = {
         "run": run, "status": status, "serve": serve, "prune": prune, "stop": stop, "clean": clean,
     }  # fmt: skip
     try:
+        stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
         commands[command](stack, *arguments)
     except SyntaxError as error:
         console.print(f"\n[red bold]Failed.[/] {error.filename}, line {error.lineno}: {error.msg}. Correct it.")

@@ -39,7 +39,8 @@ def run(data_file: Path, folder: Path) -> None:
     predicted = pd.DataFrame({"predicted": model.predict(inputs)}, index=inputs.index)
     predictions = evaluation.match_predictions(predicted, feature_df[[target]])
     evaluation.errors(predictions["true"], predictions["predicted"])
-    drift.compare(inputs.sample(min(len(inputs), 10_000), random_state=config.SEED), inputs)
+    reference = inputs.sample(min(len(inputs), drift.ROWS), random_state=config.SEED)
+    drift.compare(reference, inputs, config.SEED)
     plots.predictions(predictions, config.MODEL_NAME, schema, config.PICTURE).savefig(folder / "predictions.png")
     write_table(predictions.reset_index(), folder / "predictions.csv")
 

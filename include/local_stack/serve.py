@@ -13,7 +13,7 @@ import pandas as pd
 import requests
 
 from include.local_stack.services import LOOPBACK
-from include.local_stack.stack import Stack, StackError, is_free
+from include.local_stack.stack import Stack, StackError, is_free, port_in
 
 PORT = 5002
 
@@ -21,11 +21,11 @@ PORT = 5002
 def serve(stack: Stack, name: str, report: Callable[[str], None] = print) -> None:
     """Answer requests with the champion of the registered model `name` until this process is interrupted.
 
-    Raises StackError if the stack is not up, the port is taken, or there is no champion to serve.
+    Raises StackError if the stack is not up, the port is taken or not a port, or there is no champion to serve.
     """
+    port = port_in("SERVE_PORT") or PORT
     if not stack.is_up():
         raise StackError("The stack is not up: make run")
-    port = int(os.environ.get("SERVE_PORT") or PORT)
     if not is_free(port):
         raise StackError(f"Port {port}, for the model, is taken. Choose another: make serve SERVE_PORT={port + 1}")
     version = champion(stack.url("mlflow"), name)

@@ -73,8 +73,8 @@ class Stack:
         self.home = home.resolve()
         self.variables = variables
         self.report = report
-        asked = {name: int(os.environ[variable]) for name, (variable, _) in PORTS.items() if os.environ.get(variable)}
-        self._asked = asked | (ports or {})
+        asked = {name: port_in(variable) for name, (variable, _) in PORTS.items()}
+        self._asked = {name: port for name, port in asked.items() if port} | (ports or {})
         self._memory = self.home / "stack.json"
         self._settings: dict[str, Any] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
 
@@ -411,6 +411,16 @@ def changed_settings(before: str, now: str) -> list[str]:
 def fingerprint(value: str) -> str:
     """Return a hash that differs where values differ."""
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+def port_in(variable: str) -> int | None:
+    """Return the port that a variable of the shell has; None without a value. Raises StackError if it isn't one."""
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise StackError(f"{variable} is {text!r}, which is not a port. Set it to a number from 1 to 65535.")
+    return int(text)
 
 
 def is_free(port: int) -> bool:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
@@ -68,8 +66,11 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
 
 def write_table(frame: pd.DataFrame, file: BinaryIO | Path) -> None:
     """Write the columns of a DataFrame as CSV, with every digit that it takes to read the same numbers again."""
+    import pyarrow as pa  # Airflow reads the DAG files, which import this module, every few seconds
+    from pyarrow import csv as arrow_csv
+
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(quoting_header="needed"))
+    arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(quoting_header="needed"))
 
 
 def _normalized(content: bytes, source: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -10,11 +10,14 @@ import pyarrow as pa
 from include.errors import DataError
 from include.modeling.csv_text import column_names
 from include.modeling.file_errors import FileErrors
-from include.schema import Schema
+from include.schema import Numeric, Schema
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
-    """Read the columns of a schema from a Parquet file.
+    """Read the columns of a schema from a Parquet file, and no others.
 
     Returns:
         The columns as the file types them, indexed by `row`, from 1. Those that the file does not have are left out and
@@ -23,22 +26,48 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     Raises:
         DataError: The file is not Parquet, has no rows, or has columns of lists and the like.
     """
+    import pyarrow.parquet as pq  # Airflow reads the DAG files, which import this module, every few seconds
+
+    optional = set() if target_required else {schema.target}
     try:
-        frame = pd.read_parquet(io.BytesIO(content))
+        file = pq.ParquetFile(pa.BufferReader(content))
+        ranges = _ranges(file)
+        header = [*file.schema_arrow.names, *ranges]
+        names = column_names(header, schema, optional, errors)
+        wanted = {name: found for name, found in zip(names, header, strict=True) if isinstance(name, str)}
+        stored = file.read([found for found in wanted.values() if found not in ranges])
+        table = pd.DataFrame(
+            {
+                name: ranges[found] if found in ranges else _values(stored[found], is_label=_is_label(name, schema))
+                for name, found in wanted.items()
+            }
+        )
+    except DataError:  # of column_names
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{errors.source} is not a Parquet file: {error}. Save it as Parquet or CSV.") from None
-    if frame.index.name in schema.names:  # pandas writes an index with a name as a column
-        frame = frame.reset_index()
-    optional = set() if target_required else {schema.target}
-    names = column_names([str(name) for name in frame.columns], schema, optional, errors)
-    table = frame.set_axis(pd.Index(names, dtype=object), axis="columns")
-    table = table[[name for name in names if isinstance(name, str)]]
     if table.empty:
         errors.raise_if_any()
         raise DataError(f"{errors.source} has no rows. Put the data there.")
     for name in table:
-        if isinstance(table[name].dtype, pd.CategoricalDtype):
-            table[name] = table[name].astype(object)
         if table[name].dtype == object and not table[name].dropna().map(pd.api.types.is_scalar).all():
             raise DataError(f"{errors.source}, column {name}: not numbers or text. Save it as numbers or text.")
     return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="row")).dropna(how="all")
+
+
+def _ranges(file: pq.ParquetFile) -> dict[str, range]:
+    """An index with a name that counts the rows: pandas writes its start and end, but no column."""
+    index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
+    named = [level for level in index if isinstance(level, dict) and level.get("name")]
+    ranges = {level["name"]: range(level["start"], level["stop"], level["step"]) for level in named}
+    return {name: rows for name, rows in ranges.items() if len(rows) == file.metadata.num_rows}
+
+
+def _is_label(name: str, schema: Schema) -> bool:
+    return not isinstance(schema.columns.get(name), Numeric)
+
+
+def _values(column: pa.ChunkedArray, *, is_label: bool) -> pd.Series:
+    # With gaps, pandas makes integers float64, which has 15 digits. Labels and row numbers keep all of theirs.
+    values = column.to_pandas(integer_object_nulls=is_label)
+    return values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from include.schema import Schema
 MARKS = 150  # rows along an axis
 DOTS = 3_000  # dots in a scatter plot; more are binned
 TRUE, PREDICTED, QUIET = "#1b4965", "#e07a1f", "#b8b8b8"
+TRAINING: dict[str, Any] = {"color": QUIET, "label": "training data"}
+NEW: dict[str, Any] = {"color": PREDICTED, "label": "predicted rows", "histtype": "step", "linewidth": 1.5}
 
 
 def predictions(predicted: pd.DataFrame, model: str, schema: Schema, picture: Path | None = None) -> Figure:
@@ -137,17 +140,34 @@ def new_predictions(table: pd.DataFrame, model: str, schema: Schema, training_ta
     return _without_math(figure)
 
 
-def drift(table: pd.DataFrame) -> Figure:
-    """Draw how far each feature has moved from the training data, the furthest on top (at most 30 of them)."""
-    shown = table.sort_values("statistic").tail(30)
-    figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    colors = np.where(shown["drifted"], PREDICTED, QUIET)
-    axes.barh(shown.index.astype(str), shown["statistic"], color=list(colors))
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("largest distance between the two distribution functions (Kolmogorov-Smirnov)")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"Drift: {int(shown['drifted'].sum())} features have moved (orange)", loc="left")
+def drift(table: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -> Figure:
+    """Draw the distributions of the features that have drifted; if none has, of those that have moved furthest.
+
+    Args:
+        table: What `drift.compare` returns. At most 9 features are drawn, the furthest first.
+        reference: The features of the training data.
+        current: The features of the rows that were predicted.
+    """
+    furthest = table.sort_values("statistic", ascending=False)
+    drifted = furthest[furthest["drifted"]]
+    shown = drifted.head(9) if len(drifted) else furthest.head(3)
+    rows, columns = math.ceil(len(shown) / 3), min(len(shown), 3)
+    figure = Figure(figsize=(max(3.6 * columns, 8), 1.2 + 2.6 * rows), dpi=120, layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes, (feature, distance) in zip(panels, shown["statistic"].items(), strict=False):
+        _distributions(axes, reference[feature], current[feature])
+        axes.set_title(f"{_shortened(str(feature))}\nKS distance {distance:.2f}", loc="left", fontsize="medium")
+    for axes in panels[len(shown) :]:
+        axes.remove()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize="small")
+    figure.supxlabel("the feature after scaling: standard deviations from its mean in the training data")
+    figure.supylabel("share of the rows")
+    if len(drifted):
+        title = f"{len(drifted)} of {len(table)} features drifted" + ("; the furthest 9:" if len(drifted) > 9 else "")
+    else:
+        title = f"None of {len(table)} features has drifted; the furthest {len(shown)}:"
+    figure.suptitle(title, x=0.01, ha="left")
     return _without_math(figure)
 
 
@@ -167,6 +187,22 @@ def importances(table: pd.DataFrame, schema: Schema) -> Figure:
 def in_words(found: Mapping[str, float] | pd.Series, unit: str) -> str:
     """Return the errors `mae` and `rmse` as a phrase."""
     return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"
+
+
+def _distributions(axes: Axes, reference: pd.Series, current: pd.Series) -> None:
+    """Draw two distributions as shares of all rows. Rows with a gap have no place on the axis: the label says so."""
+    bins = np.histogram_bin_edges(pd.concat([reference, current]).dropna(), bins=20)
+    for values, options in ((reference, TRAINING), (current, NEW)):
+        known = values.dropna()
+        axes.hist(known, list(bins), weights=np.full(len(known), 1 / len(values)), **options)
+    gaps = [f"{values.isna().mean():.0%}" for values in (reference, current)]
+    if gaps != ["0%", "0%"]:
+        axes.set_xlabel(f"gaps: {gaps[0]} of the training data, now {gaps[1]}", fontsize="small")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _shortened(text: str, width: int = 30) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _row_axis(axes: Axes, rows: pd.Index) -> NDArray[Any]:

@@ -7,6 +7,8 @@ import logging
 import pandas as pd
 from astro.files import File
 
+from include.modeling.csv_text import write_table
+
 log = logging.getLogger(__name__)
 
 
@@ -14,8 +16,6 @@ class CSVFile(File):
     """A CSV file that `aql.export_file` writes with Arrow, seven times faster than with pandas."""
 
     def create_from_dataframe(self, df: pd.DataFrame, store_as_dataframe: bool = True) -> None:
-        from include.modeling.csv_text import write_table  # a DAG file has no use for it
-
         self.is_dataframe = store_as_dataframe
         with self.location.get_stream() as stream:
             write_table(df, stream)

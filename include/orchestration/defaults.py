@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from airflow.models import Param
 
 from include import config
 from include.config_rules import DATA_FILE_PATTERN, DATA_FILE_WORDS
+from include.orchestration.sources import host_of
 
 # Retries get past an outage of a minute or two; permanent errors fail at once (include/orchestration/retries.py).
 TASK_DEFAULTS: dict[str, Any] = {
@@ -53,12 +55,12 @@ def new_data_file() -> Param:
     return Param(
         None,
         type=["null", "string"],  # the form would not be sent without a value for a plain string
-        pattern=f"^$|{DATA_FILE_PATTERN}",
+        pattern=f"^$|{_data_file_pattern()}",
         examples=_local_files(),
         title="Data file",
         description=(
-            f"New {config.ROW}s to predict: {DATA_FILE_WORDS}. {config.TARGET} may be missing. Empty: predict for the "
-            f"{config.ROW}s of the newest training."
+            f"New {config.ROW}s to predict: {_data_file_words()}. {config.TARGET} may be missing. "
+            f"Empty: predict for the {config.ROW}s of the newest training."
         ),
     )
 
@@ -82,16 +84,32 @@ def data_file() -> Param:
     return Param(
         config.DATA_FILE,
         type="string",
-        pattern=DATA_FILE_PATTERN,
+        pattern=_data_file_pattern(),
         examples=_local_files(),
         title="Data file",
-        description=f"The {config.ROW}s to train on: {DATA_FILE_WORDS}. With the columns that include/config.py names.",
+        description=(
+            f"The {config.ROW}s to train on: {_data_file_words()}. With the columns that include/config.py names."
+        ),
     )
 
 
 def schedule(setting: str | None) -> str | list[Dataset] | None:
     """Return a DAG's schedule: the URI of a Dataset becomes the Dataset, a cron expression stays as it is."""
     return [Dataset(setting)] if setting and "://" in setting else setting
+
+
+def _hosts() -> tuple[str, ...]:
+    return config.DATA_HOSTS + host_of(config.DATA_FILE)
+
+
+def _data_file_pattern() -> str:
+    """Return the pattern of a data file, with https addresses only of the hosts that a task may call."""
+    hosts = "|".join(map(re.escape, _hosts()))
+    return f"^(?!https://(?!(?:{hosts})(?::443)?/)){DATA_FILE_PATTERN}"
+
+
+def _data_file_words() -> str:
+    return f"{DATA_FILE_WORDS} (hosts now: {', '.join(_hosts()) or 'none'})"
 
 
 def _local_files() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from include.modeling.rows import DataFile
 from include.orchestration.retries import http_status, is_transient_status
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
-MAX_BYTES = 4 * 1024**3  # of a file on the web: an endless answer must not fill the worker's memory
+MAX_BYTES = 4 * 1024**3  # of an object in S3 or a file on the web: they must not fill the worker's memory
 CHUNK = 1024**2
 
 
@@ -74,6 +75,11 @@ def _read_s3(address: str, aws_conn_id: str) -> DataFile:
     bucket, key = S3Hook.parse_s3_url(address)
     try:
         answer = S3Hook(aws_conn_id).get_conn().get_object(Bucket=bucket, Key=key)
+        if answer["ContentLength"] > MAX_BYTES:
+            raise DataError(
+                f"{address} has {answer['ContentLength']:,} bytes, but at most {MAX_BYTES:,} are read. Save it as "
+                "Parquet, or leave out rows or columns."
+            )
         content = answer["Body"].read()
     except ClientError as error:
         status = http_status(error)
@@ -96,17 +102,33 @@ def _read_https(address: str, hosts: tuple[str, ...]) -> DataFile:
             "include/config.py, or copy the file to include/ or S3."
         )
     # A redirect could lead anywhere, so it is not followed.
-    with requests.get(address, timeout=TIMEOUT, allow_redirects=False, stream=True) as response:
-        if is_transient_status(response.status_code):
-            response.raise_for_status()
-        if response.status_code != 200:
-            raise DataError(
-                f"{address} has status {response.status_code}. Correct the address; redirects are not followed."
-            )
-        content = bytearray()
-        for chunk in response.iter_content(CHUNK):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise DataError(f"{address} has more than {MAX_BYTES:,} bytes. Copy the file to S3, and read it there.")
-    etag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
-    return DataFile(address, bytes(content), etag or None)
+    try:
+        with requests.get(address, timeout=TIMEOUT, allow_redirects=False, stream=True) as response:
+            return DataFile(address, _content(response, address), _etag(response))
+    except requests.exceptions.SSLError as error:
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"{address}: the certificate of its host can't be verified: {error}. Correct the address, set "
+            "REQUESTS_CA_BUNDLE to a file with the authority that signed the certificate, or copy the file to include/ "
+            "or S3."
+        ) from None
+
+
+def _content(response: requests.Response, address: str) -> bytes:
+    if is_transient_status(response.status_code):
+        response.raise_for_status()
+    if response.status_code != 200:
+        raise DataError(
+            f"{address} has status {response.status_code}. Correct the address; redirects are not followed."
+        )
+    content = io.BytesIO()  # hands out its bytes without a copy
+    for chunk in response.iter_content(CHUNK):
+        content.write(chunk)
+        if content.tell() > MAX_BYTES:
+            raise DataError(f"{address} has more than {MAX_BYTES:,} bytes. Copy the file to S3, and read it there.")
+    return content.getvalue()
+
+
+def _etag(response: requests.Response) -> str | None:
+    return response.headers.get("ETag", "").removeprefix("W/").strip('"') or None

@@ -71,8 +71,14 @@ def log_errors(predictions: pd.DataFrame, prefix: str, unit: str) -> None:
         log.info("%s%s: %s", prefix, name, amount(value, "" if name == "r2" else unit))
 
 
-def log_drift(drift: pd.DataFrame) -> list[str]:
-    """Log the comparison of each feature with the training data, as a table and a plot. Return what has drifted."""
+def log_drift(drift: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -> list[str]:
+    """Log the comparison of each feature with the training data, as a table and a plot. Return what has drifted.
+
+    Args:
+        drift: What `drift.compare` returns for the other two.
+        reference: The features of the training data.
+        current: The features of the rows that were predicted.
+    """
     drifted = list(drift.index[drift["drifted"]])
     if drifted:
         log.warning("Features that have drifted from the training data: %s", ", ".join(drifted))
@@ -81,7 +87,7 @@ def log_drift(drift: pd.DataFrame) -> list[str]:
     mlflow.log_metrics({"drifted_features": len(drifted), "drift_max": drift["statistic"].max()})
     with runs.artifacts() as folder:
         drift.to_csv(folder / "drift.csv")
-        plots.drift(drift).savefig(folder / "drift.png")
+        plots.drift(drift, reference, current).savefig(folder / "drift.png")
     return drifted
 
 

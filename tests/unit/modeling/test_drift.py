@@ -3,9 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 
 from include.errors import DataError
-from include.modeling.drift import compare, raise_if_drifted
+from include.modeling import drift
+from include.modeling.drift import raise_if_drifted
+
+
+def compare(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
+    return drift.compare(reference, current, seed=1)
 
 
 def test_the_statistic_is_the_largest_distance():
@@ -69,3 +75,29 @@ def test_drifted_features_are_named_in_the_error():
     raise_if_drifted(compare(reference, reference))
     with pytest.raises(DataError, match=r"training data: a, c\. Check their units"):
         raise_if_drifted(compare(reference, reference.assign(a=999, c=-1)))
+
+
+def test_more_gaps_are_drift():
+    reference = pd.DataFrame({"a": range(100), "b": range(100)}).astype(float)
+    current = reference.assign(b=reference["b"].where(reference["b"] % 2 == 0))
+
+    table = compare(reference, current)
+
+    assert table["statistic"].to_dict() == {"a": 0, "b": 0.5}
+    assert table["drifted"].to_dict() == {"a": False, "b": True}
+
+
+def test_a_feature_that_is_all_gaps_has_drifted():
+    reference = pd.DataFrame({"a": range(100)}).astype(float)
+
+    assert compare(reference, reference.assign(a=np.nan)).loc["a", "drifted"]
+
+
+def test_of_many_rows_a_sample_is_compared():
+    many = pd.DataFrame({"a": np.random.default_rng(1).normal(size=30_000)})
+
+    table = compare(many.head(50), many)
+
+    of_the_sample = ks_2samp(many["a"].head(50), many["a"].sample(drift.ROWS, random_state=1))
+    assert table.loc["a", "statistic"] == of_the_sample.statistic
+    assert table.loc["a", "p_value"] == of_the_sample.pvalue

@@ -4,10 +4,13 @@ import io
 
 import pandas as pd
 import possums
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from include.errors import DataError
 from include.modeling.rows import DataFile, read_rows
+from include.schema import Categorical, Numeric, Schema
 
 FRAME = pd.read_csv(possums.CSV)
 
@@ -28,8 +31,22 @@ def test_parquet_gives_the_same_rows_as_csv():
 
 @pytest.mark.parametrize(
     "frame",
-    [FRAME.set_index("case"), FRAME.astype({"sex": "category", "site": "int8"}), FRAME.rename(columns=str.upper)],
-    ids=["the row number as index", "categories and small integers", "names in capitals"],
+    [
+        FRAME.set_index("case"),
+        FRAME.set_index(FRAME["case"].rename("CASE")).drop(columns="case"),
+        FRAME.set_index(pd.RangeIndex(1, 105, name="case")).drop(columns="case"),
+        FRAME.astype({"sex": "category", "site": "int8"}),
+        FRAME.rename(columns=str.upper),
+        FRAME.assign(**{"age.years": 1, "lists": [[1]] * len(FRAME)}),
+    ],
+    ids=[
+        "the row number as index",
+        "the row number as index, in capitals",
+        "the row number as a range",
+        "categories and small integers",
+        "names in capitals",
+        "other columns",
+    ],
 )
 def test_the_types_of_the_file_do_not_matter(frame):
     pd.testing.assert_frame_equal(read(frame), read_rows(possums.FILE, possums.SCHEMA))
@@ -56,6 +73,47 @@ def test_a_bad_value_is_refused_with_its_row(frame, words):
 
     assert "s3://data/possums.parquet" in str(error.value)
     assert words in str(error.value)
+
+
+def test_other_columns_are_not_read(monkeypatch):
+    asked = []
+    read_file = pq.ParquetFile.read
+
+    def recorded(file, columns):
+        asked.extend(columns)
+        return read_file(file, columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", recorded)
+
+    read(FRAME.assign(notes="a long text"))
+
+    assert sorted(asked) == sorted(possums.SCHEMA.names)
+
+
+def without_pandas_types(frame: pd.DataFrame) -> DataFile:
+    """As other programs write it: nothing in the file says that integers with gaps are Int64."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame).replace_schema_metadata(), buffer)
+    return DataFile("possums.parquet", buffer.getvalue())
+
+
+LARGE = 2**53 + 1  # the first integer that float64 doesn't have
+
+
+def test_labels_keep_their_digits_next_to_a_gap():
+    frame = pd.DataFrame({"site": pd.Series([LARGE, None], dtype="Int64"), "tail": [1.0, 2.0]})
+    schema = Schema({"site": Categorical(), "tail": Numeric()}, "tail", "tail length", "cm")
+
+    rows = read_rows(without_pandas_types(frame), schema)
+
+    assert rows["site"].tolist() == [LARGE, pd.NA]
+
+
+def test_row_numbers_keep_their_digits_next_to_a_gap():
+    frame = FRAME.assign(case=pd.Series([LARGE, LARGE, None, *range(4, 105)], dtype="Int64"))
+
+    with pytest.raises(DataError, match=f"'{LARGE}' stands for two rows"):
+        read_rows(without_pandas_types(frame), possums.SCHEMA)
 
 
 def test_something_else_is_refused():

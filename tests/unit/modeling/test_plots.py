@@ -17,7 +17,7 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from include.modeling import plots
+from include.modeling import drift, plots
 from include.modeling.evaluation import Evaluation, Plan
 from include.schema import Numeric, Schema
 
@@ -281,7 +281,7 @@ import matplotlib
 before = dict(matplotlib.rcParams)
 import pandas
 import possums
-from include.modeling import plots
+from include.modeling import drift, plots
 plots.coefficients(pandas.DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
 assert dict(matplotlib.rcParams) == before
 """
@@ -310,13 +310,58 @@ def test_new_predictions_without_true_values_are_drawn_next_to_the_training_targ
     assert "5 animals, true values unknown" in axes.get_title(loc="left")
 
 
-def test_the_drift_plot_shows_the_features_that_moved_most():
-    drift = pd.DataFrame({"statistic": [0.1, 0.9], "p_value": [0.5, 0.0], "drifted": [False, True]}, index=["a", "b"])
+def drifted(features: int) -> Figure:
+    """The plot for ten features of 80 rows, the first of which have moved, the last of them furthest."""
+    random = np.random.default_rng(5)
+    reference, current = (pd.DataFrame(random.normal(size=(80, 10)), columns=list("abcdefghij")) for _ in range(2))
+    current.iloc[:, :features] += [2 + place for place in range(features)]
+    figure = plots.drift(drift.compare(reference, current, seed=1), reference, current)
+    draw(figure)
+    return figure
 
-    axes = plots.drift(drift).axes[0]
 
-    assert [bar.get_width() for bar in axes.patches] == [0.1, 0.9]
-    assert axes.get_title(loc="left") == "Drift: 1 features have moved (orange)"
+def panels(figure: Figure) -> list[str]:
+    return [axes.get_title(loc="left").partition("\n")[0] for axes in figure.axes]
+
+
+def test_the_drift_plot_draws_the_distributions_of_what_has_drifted():
+    figure = drifted(2)
+
+    assert figure.get_suptitle() == "2 of 10 features drifted"
+    assert panels(figure) == ["b", "a"]
+    bars, outline = figure.axes[0].containers[0], figure.axes[0].patches[-1]
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+    middle = sum(bar.get_height() * bar.get_center()[0] for bar in bars)
+    assert middle == pytest.approx(0, abs=0.5)
+    assert outline.get_xy()[:, 0].max() > 4
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training data", "predicted rows"]
+
+
+def test_the_drift_plot_says_when_nothing_has_drifted():
+    figure = drifted(0)
+
+    assert figure.get_suptitle() == "None of 10 features has drifted; the furthest 3:"
+    assert len(figure.axes) == 3
+
+
+def test_the_drift_plot_has_nine_panels_at_most():
+    figure = drifted(10)
+
+    assert figure.get_suptitle() == "10 of 10 features drifted; the furthest 9:"
+    assert len(figure.axes) == 9
+    assert "a" not in panels(figure)
+
+
+def test_the_drift_plot_says_how_many_gaps_there_are():
+    reference = pd.DataFrame({"$age$": np.arange(100.0)})
+    current = reference.mask(reference > 39)
+
+    figure = plots.drift(drift.compare(reference, current, seed=1), reference, current)
+
+    draw(figure)
+    assert panels(figure) == ["$age$"]
+    assert figure.axes[0].get_xlabel() == "gaps: 0% of the training data, now 60%"
 
 
 def test_importances_are_bars_with_the_most_important_on_top():

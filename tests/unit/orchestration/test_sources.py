@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import tracemalloc
 
 import pytest
 import requests
@@ -52,6 +53,22 @@ def test_a_link_out_of_the_folder_is_a_data_error(tmp_path):
 def test_an_address_on_another_host_or_port_is_not_called(address, tmp_path):
     with pytest.raises(ConfigurationError, match=r"is not on an allowed host \(data.example.org, port 443, no login\)"):
         read(address, tmp_path, ("data.example.org",))
+
+
+def test_an_object_that_is_too_large_is_refused_before_it_is_read(server, connect, tmp_path):
+    extra = {"endpoint_url": server.url, "region_name": "us-east-1"}
+    connect("aws_conn", conn_type="aws", login="a", password="b", extra=extra)
+
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Content-Length", "5000000000")
+        request.end_headers()
+        raise ConnectionAbortedError
+
+    server.answer = answer
+
+    with pytest.raises(DataError, match=r"s3://data/mine.csv has 5,000,000,000 bytes, but at most 4,294,967,296 are"):
+        read("s3://data/mine.csv", tmp_path)
 
 
 @pytest.fixture
@@ -122,6 +139,46 @@ def test_an_endless_file_is_refused(web, tmp_path, monkeypatch):
 
     with pytest.raises(DataError, match="has more than 10 bytes"):
         read("https://localhost/mine.csv", tmp_path, ("localhost",))
+
+
+def test_a_certificate_that_cannot_be_verified_is_permanent(web, tmp_path, monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+
+    with pytest.raises(ConfigurationError, match=r"https://localhost/mine.csv: the certificate .* REQUESTS_CA_BUNDLE"):
+        read("https://localhost/mine.csv", tmp_path, ("localhost",))
+
+
+def test_a_broken_tls_connection_is_transient(web, tmp_path, monkeypatch):
+    def get(url, **options):
+        raise requests.exceptions.SSLError("EOF occurred in violation of protocol")
+
+    monkeypatch.setattr(sources.requests, "get", get)
+
+    with pytest.raises(requests.exceptions.SSLError):
+        read("https://localhost/mine.csv", tmp_path, ("localhost",))
+
+
+def test_a_download_is_in_memory_once(web, tmp_path):
+    chunk, chunks = b"a" * 1024**2, 30
+
+    def answer(request):
+        request.send_response(200)
+        request.end_headers()
+        for _ in range(chunks):
+            request.wfile.write(chunk)
+        raise ConnectionAbortedError
+
+    web.answer = answer
+
+    tracemalloc.start()
+    try:
+        file = read("https://localhost/mine.csv", tmp_path, ("localhost",))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(file.content) == chunks * len(chunk)
+    assert peak < 1.5 * len(file.content)
 
 
 @pytest.mark.parametrize(
