@@ -80,8 +80,7 @@ def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str, tar
     from include.tracking import feature_run
 
     if rows is None:
-        feature_df = upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe()
-        return feature_df.drop(columns=target_column)
+        return upstream.train_run().frame("fetch_feature_df").drop(columns=target_column)
     usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA)
     return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
 
@@ -90,7 +89,7 @@ def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str, tar
 @task_boundary
 def fetch_target(rows: pd.DataFrame | None, target_column: str) -> pd.DataFrame:
     if rows is None:
-        return upstream.train_run().frame_reference("fetch_feature_df").export_to_dataframe(columns=[target_column])
+        return upstream.train_run().frame("fetch_feature_df", columns=[target_column])
     return rows.reindex(columns=[target_column])
 
 

@@ -20,7 +20,6 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
@@ -43,15 +42,10 @@ from include.tracking.session import mlflow_task, task_boundary
 if TYPE_CHECKING:
     import pandas as pd
     from astro.files import File
+    from sklearn.base import RegressorMixin
 
 # Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
 # MLflow take seconds to import.
-
-
-@aql.dataframe
-@task_boundary
-def fetch_rows() -> File:
-    return upstream.feature_eng_run().frame_reference("extract_data")
 
 
 @aql.dataframe
@@ -78,7 +72,6 @@ def fetch_hyper_parameters() -> dict[str, Any]:
 @mlflow_task
 def train_model(
     feature_df: pd.DataFrame,
-    rows: pd.DataFrame,
     experiment_id: str,
     target_column: str,
     model_class: str,
@@ -93,7 +86,7 @@ def train_model(
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        usable = features.usable_rows(rows, config.SCHEMA)
+        usable = features.usable_rows(source.frame("extract_data"), config.SCHEMA)
         plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
         inputs, target = feature_df.drop(columns=target_column), feature_df[target_column]
         evaluated = evaluation.evaluate(model, usable, config.SCHEMA, plan, with_importances=True)
@@ -166,16 +159,20 @@ def register_model(model: Any) -> Any:
 
 @aql.dataframe(outlets=[MODEL])
 @mlflow_task
-def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
+def choose_champion(model_run_id: str) -> str:
     from include.modeling import evaluation, features
     from include.tracking import champion, pages, registry
 
-    usable = features.usable_rows(rows, config.SCHEMA)
-    plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    def cv_rmse(model: RegressorMixin) -> float:
+        """Evaluate the champion on the new data, as `train_model` has evaluated the new version."""
+        usable = features.usable_rows(upstream.feature_eng_run().frame("extract_data"), config.SCHEMA)
+        plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+        return evaluation.evaluate(model, usable, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
+
     decision = champion.promote(
         model_run_id,
         config.REGISTERED_MODEL,
-        evaluate=partial(evaluation.cv_rmse, rows=usable, schema=config.SCHEMA, plan=plan),
+        evaluate=cv_rmse,
         tolerance=config.TOLERANCE,
         max_error_rise=config.MAX_ERROR_RISE,
         unit=config.TARGET_UNIT,
@@ -192,10 +189,8 @@ def choose_champion(rows: pd.DataFrame, model_run_id: str) -> str:
     **defaults.DAG_DEFAULTS,
 )
 def train() -> None:
-    rows = fetch_rows()
     model = train_model(
         feature_df=fetch_feature_df(),
-        rows=rows,
         experiment_id=fetch_experiment_id(),
         target_column=config.TARGET,
         model_class=config.MODEL_CLASS,
@@ -203,7 +198,7 @@ def train() -> None:
         run_name=config.MODEL_NAME,
     )
     transition_model = register_model(model)
-    champion = choose_champion(rows=rows, model_run_id=model["run_id"])
+    champion = choose_champion(model_run_id=model["run_id"])
     linked(model, RunLink())
     linked(champion, VersionLink())
 

@@ -103,11 +103,6 @@ def evaluate(
     return cross_validate(estimator, rows[schema.inputs], rows[schema.target], plan, with_importances=with_importances)
 
 
-def cv_rmse(model: RegressorMixin, rows: pd.DataFrame, schema: Schema, plan: Plan) -> float:
-    """Return the cross-validated RMSE of `evaluate`, in the target's unit."""
-    return evaluate(model, rows, schema, plan).metrics("cv")["cv_rmse"]
-
-
 def baseline(rows: pd.DataFrame, target: pd.Series, plan: Plan) -> Evaluation:
     """Evaluate always predicting the mean of the rows that a model was fitted to."""
     return cross_validate(DummyRegressor(), rows, target, plan)

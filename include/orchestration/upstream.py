@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.datasets import Dataset
 from airflow.models import DagRun, XCom
@@ -16,6 +16,9 @@ from astro.files import File
 
 from include.errors import ConfigurationError, DataError
 from include.orchestration.datasets import FEATURES, MODEL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,15 @@ class UpstreamRun:
         if value is None:
             raise self._missing(task_id)
         return value
+
+    def frame(self, task_id: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Return the DataFrame that a task of the run returned, or some of its columns.
+
+        Raises:
+            DataError, ConfigurationError: See `frame_reference`.
+        """
+        frame: pd.DataFrame = self.frame_reference(task_id).export_to_dataframe(columns=columns)
+        return frame
 
     def frame_reference(self, task_id: str) -> File:
         """Return the address in S3 of the DataFrame that a task of the run returned. Nothing is read.

@@ -35,7 +35,6 @@ EDGES: dict[str, dict[str, set[str]]] = {
         "save_data_to_s3": set(),
     },
     "train": {
-        "fetch_rows": {"train_model", "choose_champion"},
         "fetch_feature_df": {"train_model"},
         "fetch_experiment_id": {"train_model"},
         "fetch_hyper_parameters": {"train_model"},

@@ -18,7 +18,6 @@ ORDER = {
         "save_data_to_s3",
     ],
     "train": [
-        "fetch_rows",
         "fetch_feature_df",
         "fetch_experiment_id",
         "fetch_hyper_parameters",
