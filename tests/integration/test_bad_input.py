@@ -68,6 +68,23 @@ def test_bad_data(data, words, fails, tmp_path, monkeypatch):
         assert word in text
 
 
+def test_the_failure_callbacks_are_called_for_the_task_that_fails(fails):
+    told = []
+
+    def tell(context):
+        told.append((context["ti"].task_id, str(context["exception"])))
+
+    config.FAILURE_CALLBACKS.append(tell)
+    try:
+        fails(data_file="no_such_file.csv")
+    finally:
+        config.FAILURE_CALLBACKS.remove(tell)
+
+    ((task_id, reason),) = told
+    assert task_id == "extract_data"
+    assert "no_such_file.csv is missing" in reason
+
+
 def test_a_missing_file(fails):
     assert "no_such_file.csv is missing" in fails(data_file="no_such_file.csv")
 

@@ -10,6 +10,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 
 from include import config
+from include.tracking import logged_models
 from include.tracking.training_run import reference
 
 MODEL = "sklearn.ensemble.HistGradientBoostingRegressor"
@@ -61,3 +62,31 @@ def test_what_is_served_takes_gaps_too(trained, as_outsider):
     assert np.isfinite(model.predict(animal)).all()
     with pytest.raises(mlflow.MlflowException, match=r"column hdlngth: 920\.0 is not between 30 and 300"):
         model.predict(animal.assign(hdlngth=920.0))
+
+
+@pytest.fixture
+def version(trained, client, as_outsider):
+    """A version of the registered model that takes gaps, for one test."""
+    source = logged_models.of_run(trained).artifact_location
+    created = client.create_model_version(config.REGISTERED_MODEL, source, trained.info.run_id)
+    yield created.version
+    client.delete_model_version(config.REGISTERED_MODEL, created.version)
+
+
+def test_new_rows_with_gaps_are_each_predicted(version, run_dag, read_csv, client, tmp_path, monkeypatch):
+    new = ROWS.drop(columns="taill").head(20).astype({"site": "Int64"})
+    for place, column in enumerate(new):
+        new.iloc[place, new.columns.get_loc(column)] = None
+    new.iloc[len(new.columns)] = None  # a row of gaps
+    new.to_csv(tmp_path / "gaps.csv")
+    monkeypatch.setattr(config, "INCLUDE", tmp_path)
+
+    run = run_dag("predict", run_conf={"data_file": "gaps.csv", "model": version})
+
+    predictions = read_csv("predictions/gaps.csv")
+    assert predictions["case"].tolist() == new.index.tolist()
+    assert predictions["predicted"].between(30, 45).all()
+    run_id = run.get_task_instance("compare_with_training").xcom_pull("compare_with_training", key="mlflow_run_id")
+    tracked = client.get_run(run_id)
+    assert tracked.data.tags["model_version"] == version
+    assert 0 < tracked.data.metrics["drift_max"] < 1
