@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import os
 import re
 import shutil
@@ -77,6 +78,18 @@ bag.sync_to_db()
 Path(sys.argv[1], "dags.json").write_text(json.dumps([SerializedDAG.to_dict(dag) for dag in bag.dags.values()]))
 for dag_id in ("feature_eng", "train", "predict"):
     assert bag.dags[dag_id].test().state == "success", dag_id
+new = {"data_file": "new_patients.csv", "model": "champion"}
+again = DagBag(include_examples=False)  # as a worker reads it for each task: a run renders its templates in place
+assert again.dags["predict"].test(run_conf=new).state == "success"
+"""
+# Runs with MLflow's address alone, as in the README.
+LOAD = """
+import json, sys
+import mlflow, pandas as pd
+
+version = mlflow.MlflowClient().get_model_version_by_alias("Progression_of_diabetes", "champion")
+model = mlflow.sklearn.load_model(version.tags["serving_model"])
+print(json.dumps(list(model.predict(pd.read_csv(sys.argv[1])))))
 """
 
 
@@ -115,6 +128,7 @@ def mine(tmp_path_factory, readme_python):
     for column in ("age", "sex", "clinic", "bmi"):
         frame.loc[gaps.choice(len(frame), 5, replace=False), column] = None
     frame.to_csv(copy / "include" / "diabetes.csv", index=False)
+    frame.dropna().head(5).drop(columns="progression").to_csv(copy / "include" / "new_patients.csv", index=False)
     return copy
 
 
@@ -137,8 +151,8 @@ def make(mine, environment):
 
 
 @pytest.fixture(scope="module")
-def made(mine, environment):
-    """All that a run of the pipeline has created, by where it stands: names, texts and logs."""
+def ran(mine, environment):
+    """The services after a run of the pipeline and of predict for new patients, and what the runs have printed."""
     home = mine.parent / "home"
     services = stack.Stack(home)
     try:
@@ -147,15 +161,22 @@ def made(mine, environment):
         done = subprocess.run(command, cwd=mine, env=variables, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         services = stack.Stack(home)  # with the ports that it has been given
-        yield {
-            "log": done.stdout + done.stderr,
-            "DAGs": (home / "dags.json").read_text(),
-            **objects(services.url("s3")),
-            **tracked(services.url("mlflow")),
-            **{f"plots/{plot.name}": "" for plot in (mine / "include" / "plots").iterdir()},
-        }
+        yield services, done.stdout + done.stderr
     finally:
         services.stop()
+
+
+@pytest.fixture(scope="module")
+def made(ran, mine):
+    """All that the runs have created, by where it stands: names, texts and logs."""
+    services, printed = ran
+    return {
+        "log": printed,
+        "DAGs": (services.home / "dags.json").read_text(),
+        **objects(services.url("s3")),
+        **tracked(services.url("mlflow")),
+        **{f"plots/{plot.name}": "" for plot in (mine / "include" / "plots").iterdir()},
+    }
 
 
 def objects(url: str) -> dict[str, str]:
@@ -212,6 +233,26 @@ def test_the_forest_is_better_than_the_mean(made):
     found = dict(re.findall(r"'((?:cv|baseline)_rmse)': ([\d.]+)", made["run RandomForestRegressor"]))
 
     assert float(found["cv_rmse"]) < 0.9 * float(found["baseline_rmse"])
+
+
+def test_new_patients_are_predicted_from_a_file(made):
+    predictions = table(made["s3://clinic/predictions/new_patients.csv"])
+
+    assert list(predictions) == ["patient", "predicted"]
+    assert predictions["patient"].tolist() == [1, 2, 3, 4, 5]
+    assert predictions["predicted"].between(0, 1000).all()
+
+
+def test_the_champion_takes_raw_rows_and_predicts_the_same(ran, made, mine, environment, tmp_path):
+    services, _ = ran
+    variables = environment | {"MLFLOW_TRACKING_URI": services.url("mlflow")}
+    command = [sys.executable, "-c", LOAD, mine / "include" / "new_patients.csv"]
+
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    predictions = table(made["s3://clinic/predictions/new_patients.csv"])
+    assert json.loads(done.stdout) == pytest.approx(predictions["predicted"].tolist())
 
 
 def test_nothing_of_the_possums_is_left(made):
