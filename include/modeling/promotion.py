@@ -43,7 +43,6 @@ def decide(
     tolerance: float,
     max_error_rise: float,
     unit: str,
-    is_first: bool = False,
 ) -> Decision:
     """Decide on a version by its cross-validated RMSE, `error`, in `unit`.
 
@@ -54,7 +53,7 @@ def decide(
     (c) Its error is at most `1 + max_error_rise` times what the champion had when it was promoted. (b) alone would let
         an unchanged model pass on data that got worse, since there both get worse.
 
-    Where there is no champion, (a) alone decides: for the first version, `is_first`, and after a champion was deleted.
+    Where there is no champion, (a) alone decides.
     """
     own = f"RMSE {amount(error, unit)}"
     if not error < baseline:
@@ -63,8 +62,8 @@ def decide(
             reason += ". There is no champion until a version is: the alias leads nowhere"
         return Decision("challenger", reason)
     if champion is None:
-        why = "the first champion" if is_first else "there was no champion"
-        return Decision("champion", f"{own}, {why} (always predicting the mean: {amount(baseline, unit)})")
+        mean = f"always predicting the mean: {amount(baseline, unit)}"
+        return Decision("champion", f"{own}; there was no champion ({mean})")
     if champion.error is None:
         by_hand = "To let this version take over, give it the alias champion in the MLflow UI"
         return Decision(

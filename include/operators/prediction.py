@@ -73,7 +73,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
     Args:
         model_uri: Whatever MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
             `models:/<name>@<alias>`.
-        data: The rows to predict for: a DataFrame, or what pandas makes one of.
+        data: The rows to predict for: a DataFrame, or what pandas can turn into one.
         aws_conn_id: The connection to the S3 store with the model's files.
         kwargs: What the provider's operator takes.
 

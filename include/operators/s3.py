@@ -29,6 +29,6 @@ class S3CreateBucketOperator(s3.S3CreateBucketOperator):
             if http_status(error) not in (401, 403):
                 raise
             raise ConfigurationError(
-                f"S3 refuses bucket {self.bucket_name!r} to connection {self.aws_conn_id!r}: {error}. "
+                f"S3 denied connection {self.aws_conn_id!r} access to bucket {self.bucket_name!r}: {error}. "
                 "Correct login and password; or create the bucket yourself, and let this login use it."
             ) from error

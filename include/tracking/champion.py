@@ -59,7 +59,6 @@ def promote(
             tolerance=tolerance,
             max_error_rise=max_error_rise,
             unit=unit,
-            is_first=number == "1",
         )
         client.set_model_version_tag(name, number, "promotion", f"{decision.alias}: {decision.reason}")
         if _champion(client, name) == champion:

@@ -6,7 +6,7 @@ from __future__ import annotations
 def docker_env_file(text: str) -> dict[str, str]:
     """`docker create --env-file`, which `astro dev pytest` and `parse` use: nothing is quoted, trimmed or substituted.
 
-    Raises ValueError where Docker refuses the file. A name without a value would be taken from the shell.
+    Raises ValueError where Docker rejects the file. A name without a value would be taken from the shell.
     """
     found = {}
     for line in text.split("\n"):

@@ -1,4 +1,4 @@
-"""What makes this folder an Astro project, and a codespace."""
+"""The files of an Astro project, and of a codespace."""
 
 from __future__ import annotations
 

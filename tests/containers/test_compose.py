@@ -1,4 +1,4 @@
-"""docker-compose.override.yml, laid over what the Astro CLI makes."""
+"""docker-compose.override.yml, merged into the file that the Astro CLI creates."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class TestWithoutDocker:
         assert base_url == f"http://localhost:{stack.ports['airflow']}"
 
     def test_airflow_runs_as_the_astro_cli_runs_it(self, stack, services):
-        """Settings that the Astro CLI makes itself, where the stack without Docker makes them, too."""
+        """Settings that the Astro CLI sets itself, where the stack without Docker sets them, too."""
         theirs = {
             name: value
             for name, value in services["scheduler"]["environment"].items()

@@ -44,7 +44,7 @@ def test_every_requirement_is_pinned():
 
 
 def test_airflow_itself_comes_with_the_image():
-    """The image refuses a requirements.txt that names it."""
+    """The image rejects a requirements.txt that names it."""
     assert "apache-airflow" not in {each.name for each in requirements()}
     assert f"apache-airflow=={AIRFLOW}" in GROUPS["airflow"]
 

@@ -71,15 +71,15 @@ def run_pipeline(run_dag, plots):
 
 
 @pytest.fixture(scope="session")
-def passes(run_pipeline):
-    """Two passes through the pipeline, one after the other."""
+def pipeline_runs(run_pipeline):
+    """Two pipeline runs, one after the other."""
     return [run_pipeline(), run_pipeline()]
 
 
 @pytest.fixture(scope="session")
-def run_part(parse, run_dag, passes):
+def run_part(parse, run_dag, pipeline_runs):
     """Runs a DAG up to one task, called with other arguments, and returns the run. Nothing is registered or announced:
-    what the two passes left in the registry stays as it is.
+    what the two pipeline runs left in the registry stays as it is.
     """
 
     def run(dag_id: str, last: str, conf: dict | None = None, **changed: str):

@@ -33,7 +33,7 @@ def traces(client, s3):
 
 
 @pytest.fixture
-def fails(run_dag, passes, traces, caplog):
+def fails(run_dag, pipeline_runs, traces, caplog):
     """Runs feature_eng and gives back what its failing task has logged, having made sure that it left no trace."""
 
     def run(**conf):
@@ -114,12 +114,12 @@ def test_a_class_that_is_no_regressor(fails, monkeypatch):
     ("variable", "change", "words"),
     [
         ("AIRFLOW_CONN_MLFLOW_DEFAULT", {"host": "S3"}, "if that is not MLflow"),
-        ("AIRFLOW_CONN_AWS_CONN", {"password": "wrong"}, "refuses bucket"),
+        ("AIRFLOW_CONN_AWS_CONN", {"password": "wrong"}, "S3 denied connection"),
         ("AIRFLOW_CONN_MLFLOW_DEFAULT", None, "`mlflow_default` isn't defined"),
     ],
     ids=["not MLflow", "wrong credentials", "no connection"],
 )
-def test_bad_connections(variable, change, words, run_dag, passes, traces, stack, monkeypatch, caplog):
+def test_bad_connections(variable, change, words, run_dag, pipeline_runs, traces, stack, monkeypatch, caplog):
     if change is None:
         monkeypatch.delenv(variable)
     else:

@@ -11,7 +11,7 @@ LONG_AGO = datetime(2023, 6, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("dag_id", "before"), [("train", "feature_eng"), ("predict", "train")])
-def test_without_a_run_to_work_for_it_says_which_dag_to_run_first(dag_id, before, run_dag, passes, caplog):
+def test_without_a_run_to_work_for_it_says_which_dag_to_run_first(dag_id, before, run_dag, pipeline_runs, caplog):
     with caplog.at_level(logging.ERROR):
         run = run_dag(dag_id, state="failed", execution_date=LONG_AGO)
 
@@ -32,11 +32,11 @@ def trained(client):
     return find
 
 
-def test_it_works_for_the_newest_successful_run(run_part, passes, trained, caplog):
+def test_it_works_for_the_newest_successful_run(run_part, pipeline_runs, trained, caplog):
     with caplog.at_level(logging.INFO):
         run = run_part("train", "train_model")
 
-    newest = passes[-1]["feature_eng"].run_id
+    newest = pipeline_runs[-1]["feature_eng"].run_id
     assert f"Started by hand; using the newest successful run of feature_eng: {newest}" in caplog.text
     assert trained(run).data.tags["pipeline_run"] == newest
 

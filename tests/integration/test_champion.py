@@ -91,7 +91,7 @@ def test_the_first_version_becomes_champion_if_it_is_better_than_the_mean(train,
         assert promote(only, never) == "champion"
 
     assert aliases(only) == {"champion": "1"}
-    assert reason(only).startswith("champion: RMSE 1.19 cm, the first champion (always predicting the mean: 3.")
+    assert reason(only).startswith("champion: RMSE 1.19 cm; there was no champion (always predicting the mean: 3.")
     assert reason(only).removeprefix("champion: ") in caplog.text
 
 

@@ -18,7 +18,7 @@ FRAME = pd.read_csv(possums.CSV)
 
 
 @pytest.fixture(scope="module")
-def stored(s3, passes):
+def stored(s3, pipeline_runs):
     """The possums in S3, as CSV and as Parquet."""
     s3.put_object(Bucket="data", Key="in/possums.csv", Body=FRAME.to_csv(index=False).encode())
     s3.put_object(Bucket="data", Key="in/possums.parquet", Body=FRAME.to_parquet())
@@ -58,7 +58,7 @@ def test_new_rows_may_be_in_s3(stored, run_dag, read_csv):
     assert len(read_csv("predictions/possums.csv")) == 104
 
 
-def test_a_host_that_is_not_listed_cannot_be_triggered(passes, run_dag):
+def test_a_host_that_is_not_listed_cannot_be_triggered(pipeline_runs, run_dag):
     with pytest.raises(ParamValidationError, match="does not match"):
         run_dag("feature_eng", run_conf={"data_file": "https://elsewhere.example.org/a.csv"})
 
@@ -85,7 +85,7 @@ def scheduled(dags, run_again):
     return scheduled
 
 
-def test_a_scheduled_run_with_unchanged_data_is_skipped(scheduled, passes, snapshot, caplog):
+def test_a_scheduled_run_with_unchanged_data_is_skipped(scheduled, pipeline_runs, snapshot, caplog):
     before = snapshot()
 
     with caplog.at_level(logging.INFO):
@@ -95,7 +95,7 @@ def test_a_scheduled_run_with_unchanged_data_is_skipped(scheduled, passes, snaps
     assert snapshot() == before
 
 
-def test_a_scheduled_run_with_changed_data_trains(scheduled, stored, s3, client, passes):
+def test_a_scheduled_run_with_changed_data_trains(scheduled, stored, s3, client, pipeline_runs):
     s3.put_object(Bucket="data", Key="in/changed.csv", Body=FRAME.head(90).to_csv(index=False).encode())
 
     assert scheduled({"data_file": "s3://data/in/changed.csv"}) == "success"

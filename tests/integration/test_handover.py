@@ -55,9 +55,9 @@ def triggered(dags):
 
 
 def test_train_works_for_the_run_of_its_event_with_the_hyperparameters_of_its_event(
-    passes, triggered, run_again, caplog
+    pipeline_runs, triggered, run_again, caplog
 ):
-    older = passes[0]["feature_eng"]
+    older = pipeline_runs[0]["feature_eng"]
     run = triggered("train", older, conf=OTHERS)
 
     with caplog.at_level(logging.INFO):
@@ -67,8 +67,8 @@ def test_train_works_for_the_run_of_its_event_with_the_hyperparameters_of_its_ev
     assert returned(run, "fetch_hyper_parameters") == config.HYPER_PARAMETERS
 
 
-def test_predict_works_with_the_model_of_its_event(passes, triggered, run_again):
-    older = passes[0]["train"]
+def test_predict_works_with_the_model_of_its_event(pipeline_runs, triggered, run_again):
+    older = pipeline_runs[0]["train"]
     run = triggered("predict", older)
 
     run_again(run, "fetch_model_run_id")
@@ -76,8 +76,8 @@ def test_predict_works_with_the_model_of_its_event(passes, triggered, run_again)
     assert returned(run, "fetch_model_run_id") == returned(older, "train_model")["run_id"]
 
 
-def test_of_two_events_at_once_the_newer_counts(passes, triggered, run_again, caplog):
-    older, newer = (one["train"] for one in passes)
+def test_of_two_events_at_once_the_newer_counts(pipeline_runs, triggered, run_again, caplog):
+    older, newer = (one["train"] for one in pipeline_runs)
     run = triggered("predict", newer, older)
 
     with caplog.at_level(logging.INFO):

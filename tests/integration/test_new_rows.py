@@ -25,7 +25,7 @@ def include(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def predict(run_dag, read_csv, passes, tmp_path_factory):
+def predict(run_dag, read_csv, pipeline_runs, tmp_path_factory):
     """Run `predict` for a file with these rows; return the run and the predictions."""
 
     def predict(rows: pd.DataFrame, model: str = "champion"):
@@ -52,7 +52,7 @@ def predicted(predict, plots, s3):
 
 
 @pytest.fixture
-def fails(include, run_dag, passes, snapshot, caplog):
+def fails(include, run_dag, pipeline_runs, snapshot, caplog):
     """Run `predict` for a file with this text, make sure that it fails without a trace, and return the log."""
 
     def fails(text: str, **conf: str) -> str:
@@ -152,7 +152,7 @@ def test_lengths_in_another_unit_have_drifted(predict, tracked, caplog):
     assert tracked(run).data.metrics["drifted_features"] == 1
 
 
-def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, passes, s3, monkeypatch, caplog):
+def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, pipeline_runs, s3, monkeypatch, caplog):
     monkeypatch.setattr(config, "FAIL_ON_DRIFT", True)
     TEN.assign(totlngth=TEN["totlngth"] / 2.54).to_csv(include / "inches.csv", index=False)
 

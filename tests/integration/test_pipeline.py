@@ -1,4 +1,4 @@
-"""What two passes through the pipeline leave, seen with plain clients of S3 and MLflow."""
+"""What two pipeline runs leave, seen with plain clients of S3 and MLflow."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ COMPLETE = POSSUMS[USED].dropna()
 
 
 @pytest.fixture(scope="module")
-def experiment(client, passes):
+def experiment(client, pipeline_runs):
     return client.get_experiment_by_name("Possum_tails")
 
 
 @pytest.fixture(scope="module")
-def runs(client, experiment, passes):
-    """The runs of both passes by name, the newest first."""
-    ours = {run.run_id for one in passes for run in one.values()}
+def runs(client, experiment, pipeline_runs):
+    """The runs of both pipeline runs by name, the newest first."""
+    ours = {run.run_id for one in pipeline_runs for run in one.values()}
     found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
     found = [run for run in found if run.data.tags.get("airflow_run_id") in ours]
     return {name: [run for run in found if run.info.run_name == name] for name in ("Scaler", "RidgeCV", "Predictions")}
 
 
 @pytest.fixture(scope="module")
-def versions(client, passes):
+def versions(client, pipeline_runs):
     return {number: client.get_model_version(MODEL, number) for number in ("1", "2")}
 
 
-def test_no_task_needed_a_second_try(passes):
-    tasks = [task for one in passes for run in one.values() for task in run.get_task_instances()]
+def test_no_task_needed_a_second_try(pipeline_runs):
+    tasks = [task for one in pipeline_runs for run in one.values() for task in run.get_task_instances()]
 
     assert [task.task_id for task in tasks if task.try_number > 1] == []
 
 
-def test_no_row_of_data_is_in_the_metadata_database(passes):
-    ours = [run.run_id for one in passes for run in one.values()]
+def test_no_row_of_data_is_in_the_metadata_database(pipeline_runs):
+    ours = [run.run_id for one in pipeline_runs for run in one.values()]
 
     with create_session() as session:
         size = func.length(XCom.value)
@@ -73,7 +73,7 @@ def test_no_row_of_data_is_in_the_metadata_database(passes):
     assert max(len(str(value)) for task in arguments for value in task.rendered_fields.values()) < 250
 
 
-def test_the_buckets_are_there(s3, passes):
+def test_the_buckets_are_there(s3, pipeline_runs):
     assert {"data", "mlflowdatapossums", "localxcom"} <= {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
 
 
@@ -81,7 +81,7 @@ def test_the_experiment_keeps_its_files_in_our_bucket(experiment):
     assert experiment.artifact_location.startswith("s3://mlflowdatapossums")
 
 
-def test_the_saved_features_are_scaled_and_hold_the_target(read_csv, passes):
+def test_the_saved_features_are_scaled_and_hold_the_target(read_csv, pipeline_runs):
     saved = read_csv("possum.csv")
 
     assert saved["taill"].tolist() == COMPLETE["taill"].tolist()
@@ -93,21 +93,21 @@ def test_the_saved_features_are_scaled_and_hold_the_target(read_csv, passes):
     assert np.allclose(features["totlngth"], (lengths - lengths.mean()) / lengths.std(ddof=0))
 
 
-def test_each_pass_leaves_one_run_of_each_kind(runs):
+def test_each_pipeline_run_leaves_one_run_of_each_kind(runs):
     assert {name: len(found) for name, found in runs.items()} == {"Scaler": 2, "RidgeCV": 2, "Predictions": 2}
     for name in runs:
         assert [run.info.status for run in runs[name]] == ["FINISHED", "FINISHED"]
 
 
-def test_the_runs_of_a_pass_are_findable_together(client, experiment, passes):
-    together = f"tags.pipeline_run = '{passes[0]['feature_eng'].run_id}'"
+def test_the_runs_of_a_pipeline_run_are_findable_together(client, experiment, pipeline_runs):
+    together = f"tags.pipeline_run = '{pipeline_runs[0]['feature_eng'].run_id}'"
 
     found = client.search_runs([experiment.experiment_id], together)
 
     assert sorted(run.info.run_name for run in found) == ["Predictions", "RidgeCV", "Scaler"]
 
 
-def test_every_run_links_to_its_task_in_airflow(runs, passes, stack):
+def test_every_run_links_to_its_task_in_airflow(runs, pipeline_runs, stack):
     tasks = {
         "Scaler": ("feature_eng", "build_features"),
         "RidgeCV": ("train", "train_model"),
@@ -115,7 +115,7 @@ def test_every_run_links_to_its_task_in_airflow(runs, passes, stack):
     }
 
     for name, (dag_id, task_id) in tasks.items():
-        run_id = quote(passes[1][dag_id].run_id)
+        run_id = quote(pipeline_runs[1][dag_id].run_id)
         grid = f"http://localhost:{stack.ports['airflow']}/dags/{dag_id}/grid?dag_run_id={run_id}&task_id={task_id}&"
         assert f"[{dag_id}.{task_id}]({grid}" in runs[name][0].data.tags["mlflow.note.content"]
 
@@ -140,8 +140,8 @@ def test_the_metrics_are_those_of_scikit_learn_alone(runs):
     folds = RepeatedKFold(n_splits=5, n_repeats=10, random_state=1995)
     scoring = {"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"}
 
-    for prefix, judged in (("cv", model), ("baseline", DummyRegressor())):
-        scores = cross_validate(judged, encoded.drop(columns="taill"), encoded["taill"], cv=folds, scoring=scoring)
+    for prefix, regressor in (("cv", model), ("baseline", DummyRegressor())):
+        scores = cross_validate(regressor, encoded.drop(columns="taill"), encoded["taill"], cv=folds, scoring=scoring)
         for name in scoring:
             expected = np.abs(scores[f"test_{name}"]) if name != "r2" else scores["test_r2"]
             logged = runs["RidgeCV"][0].data.metrics
@@ -162,18 +162,18 @@ def test_the_model_run_has_these_metrics_and_no_others(runs):
     assert sorted(runs["RidgeCV"][0].data.metrics) == names
 
 
-def test_the_training_run_tells_its_lineage(runs, passes):
+def test_the_training_run_tells_its_lineage(runs, pipeline_runs):
     run = runs["RidgeCV"][0]
 
     assert run.data.tags["features_run"] == runs["Scaler"][0].info.run_id
-    assert passes[1]["feature_eng"].run_id in run.data.tags["dataset_event"]
-    assert run.data.tags["airflow_run_id"] == passes[1]["train"].run_id
+    assert pipeline_runs[1]["feature_eng"].run_id in run.data.tags["dataset_event"]
+    assert run.data.tags["airflow_run_id"] == pipeline_runs[1]["train"].run_id
     data = run.inputs.dataset_inputs[0]
     assert json.loads(data.dataset.source)["uri"].startswith("s3://localxcom/")
     assert data.dataset.digest
 
 
-def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3, versions, runs, passes):
+def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3, versions, runs, pipeline_runs):
     version, trained, scaler = versions["2"], runs["RidgeCV"][0], runs["Scaler"][0]
 
     # from the version to its run, to the data that it was trained on, and to the file that this came from
@@ -195,7 +195,7 @@ def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3,
     assert client.get_logged_model(scaler.outputs.model_outputs[0].model_id).source_run_id == scaler.info.run_id
 
     # the version says the same
-    assert version.tags["pipeline_run"] == trained.data.tags["pipeline_run"] == passes[1]["feature_eng"].run_id
+    assert version.tags["pipeline_run"] == trained.data.tags["pipeline_run"] == pipeline_runs[1]["feature_eng"].run_id
 
 
 def test_a_version_has_only_tags_that_a_person_reads(versions):
@@ -263,7 +263,7 @@ def test_the_newer_version_is_in_staging_and_champion(client, versions):
     assert [versions[number].current_stage for number in ("1", "2")] == ["Archived", "Staging"]
     assert versions["2"].aliases == ["champion"]  # a tie goes to the newer one
     assert versions["1"].aliases == []
-    assert versions["1"].tags["promotion"].startswith("champion: RMSE 1.20 cm, the first champion")
+    assert versions["1"].tags["promotion"].startswith("champion: RMSE 1.20 cm; there was no champion")
     assert "as good as the present champion's" in versions["2"].tags["promotion"]
     assert client.get_registered_model(MODEL).tags == {"model_type": "regression", "data": "possum"}
 
@@ -345,23 +345,23 @@ def test_the_predictions_run_says_what_predicted_and_how_well(runs):
     assert run.data.metrics["drift_max"] == 0
 
 
-def test_every_task_that_works_with_a_version_has_a_button_to_it(passes):
+def test_every_task_that_works_with_a_version_has_a_button_to_it(pipeline_runs):
     for dag_id, task_id in [
         ("train", "register_model.create_model_version"),
         ("train", "register_model.transition_model"),
         ("train", "choose_champion"),
         ("predict", "run_prediction"),
     ]:
-        instance = passes[1][dag_id].get_task_instance(task_id)
+        instance = pipeline_runs[1][dag_id].get_task_instance(task_id)
         assert instance.xcom_pull(task_id, key="model_version_page") == f"models/{MODEL}/versions/2", task_id
 
 
-def test_every_task_that_writes_to_mlflow_has_a_button_to_its_run(passes):
+def test_every_task_that_writes_to_mlflow_has_a_button_to_its_run(pipeline_runs):
     for dag_id, task_id in [
         ("feature_eng", "build_features"),
         ("train", "train_model"),
         ("predict", "plot_predictions"),
         ("predict", "compare_with_training"),
     ]:
-        instance = passes[1][dag_id].get_task_instance(task_id)
+        instance = pipeline_runs[1][dag_id].get_task_instance(task_id)
         assert instance.xcom_pull(task_id, key="mlflow_run_page"), task_id

@@ -23,7 +23,7 @@ MODEL = "Reg_RidgeCV_possums"
 
 
 @pytest.fixture
-def rows(read_csv, passes):
+def rows(read_csv, pipeline_runs):
     """Features in an order of their own, with an index that is no row number."""
     features = read_csv("possum.csv").drop(columns="taill").sample(7, random_state=1)
     return features.set_axis(pd.Index([f"possum {number}" for number in range(7)], name="animal"))
@@ -107,7 +107,7 @@ def test_a_model_of_any_flavour_predicts_and_sees_no_secret(tmp_path, monkeypatc
     assert predicted["prediction"].tolist() == ["nothing"] * 7 + [os.environ["HOME"], "None"]
 
 
-def test_what_is_logged_names_what_it_needs_itself_and_nothing_more(passes, as_outsider, client, tmp_path):
+def test_what_is_logged_names_what_it_needs_itself_and_nothing_more(pipeline_runs, as_outsider, client, tmp_path):
     """The transformer's file is as it was logged: `add_line_to_file` adds to that of the model."""
     transformer = client.get_model_version(MODEL, "1").tags["transformer"]
     folder = Path(mlflow.artifacts.download_artifacts(transformer, dst_path=str(tmp_path)))

@@ -20,7 +20,7 @@ def lines(readme_python) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(lines, passes, stack):
+def run(lines, pipeline_runs, stack):
     """Runs the lines, and more, with nothing but MLflow's address. Returns what is printed."""
 
     def run(more: str = "") -> list[str]:

@@ -27,7 +27,7 @@ def keep_gaps(monkeypatch):
 
 
 @pytest.fixture
-def trained(keep_gaps, passes, parse, run_dag, run_part, client):
+def trained(keep_gaps, pipeline_runs, parse, run_dag, run_part, client):
     """The MLflow run of a model that was trained on rows with gaps."""
     dag = parse().dags["feature_eng"].partial_subset("build_features", include_downstream=False)
     features = run_dag(dag, run_conf=CONF)

@@ -44,30 +44,30 @@ ORDER = {
 
 
 @pytest.mark.parametrize("dag_id", list(ORDER))
-def test_every_task_can_run_again(dag_id, passes, run_again, snapshot):
+def test_every_task_can_run_again(dag_id, pipeline_runs, run_again, snapshot):
     before = snapshot()
 
     for task_id in ORDER[dag_id]:
-        run_again(passes[-1][dag_id], task_id)
+        run_again(pipeline_runs[-1][dag_id], task_id)
 
     assert snapshot() == before
 
 
-def test_what_an_attempt_left_unfinished_goes(passes, client, as_outsider, run_again, snapshot):
+def test_what_an_attempt_left_unfinished_goes(pipeline_runs, client, as_outsider, run_again, snapshot):
     before = snapshot()
     (run,) = client.search_runs(
         [client.get_experiment_by_name("Possum_tails").experiment_id],
-        f"tags.airflow_run_id = '{passes[-1]['train'].run_id}'",
+        f"tags.airflow_run_id = '{pipeline_runs[-1]['train'].run_id}'",
     )
     left = client.create_run(run.info.experiment_id, tags=run.data.tags)  # as a killed process leaves it: still running
 
-    run_again(passes[-1]["train"], "train_model")
+    run_again(pipeline_runs[-1]["train"], "train_model")
 
     assert client.get_run(left.info.run_id).info.lifecycle_stage == "deleted"
     assert snapshot() == before
 
 
-def test_missing_lines_are_added_to_the_requirements_once(passes, client, s3, run_again):
+def test_missing_lines_are_added_to_the_requirements_once(pipeline_runs, client, s3, run_again):
     version = client.get_model_version_by_alias(MODEL, "champion")
     key = version.source.removeprefix("s3://mlflowdatapossums/") + "/requirements.txt"
     complete = s3.get_object(Bucket="mlflowdatapossums", Key=key)["Body"].read().decode().splitlines()
@@ -75,7 +75,7 @@ def test_missing_lines_are_added_to_the_requirements_once(passes, client, s3, ru
     s3.put_object(Bucket="mlflowdatapossums", Key=key, Body="\n".join(without).encode())
 
     for _ in range(2):
-        run_again(passes[-1]["predict"], "add_line_to_file")
+        run_again(pipeline_runs[-1]["predict"], "add_line_to_file")
 
     lines = s3.get_object(Bucket="mlflowdatapossums", Key=key)["Body"].read().decode().splitlines()
     assert sorted(lines) == sorted(complete)

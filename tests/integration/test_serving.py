@@ -29,18 +29,18 @@ ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skull
 
 
 @pytest.fixture(scope="module")
-def champion(client, passes):
+def champion(client, pipeline_runs):
     return client.get_model_version_by_alias(MODEL, "champion")
 
 
 @pytest.fixture(scope="module")
-def predicted(read_csv, passes) -> pd.Series:
+def predicted(read_csv, pipeline_runs) -> pd.Series:
     """What the pipeline itself predicted for each animal."""
     return read_csv("possum_tail_length.csv").set_index("case")["predicted"]
 
 
 @pytest.fixture(scope="module")
-def server(stack, passes):
+def server(stack, pipeline_runs):
     """The process that `make serve` starts, and the lines it has printed by the time it answers."""
     program = f"""
 from pathlib import Path

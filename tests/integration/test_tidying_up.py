@@ -39,7 +39,7 @@ def contents(s3):
 
 
 @pytest.fixture(autouse=True)
-def _put_back(passes, s3, contents):
+def _put_back(pipeline_runs, s3, contents):
     """Other tests need what these delete: afterwards XComs and bucket are as they were before."""
     objects = contents()
     with create_session() as session:
@@ -179,7 +179,7 @@ def test_features_predictions_models_and_mlflow_runs_stay(command, contents, sna
 
 
 @pytest.mark.parametrize("days", ["ten", "-1", "nan", "1e9"])
-def test_days_that_are_not_a_number_of_days_are_refused(days, command):
+def test_days_that_are_not_a_number_of_days_are_rejected(days, command):
     refused = command(days)
 
     assert refused.returncode != 0

@@ -47,8 +47,10 @@ def test_an_experiment_keeps_its_artifacts_below_a_prefix(name, client):
     assert client.get_experiment_by_name(name).artifact_location == "s3://mlflowdatapossums/team/possums"
 
 
-def test_a_run_that_was_made_with_other_package_versions_is_not_used_again(passes, run_again, client, monkeypatch):
-    run = passes[-1]["feature_eng"]
+def test_a_run_that_was_made_with_other_package_versions_is_not_used_again(
+    pipeline_runs, run_again, client, monkeypatch
+):
+    run = pipeline_runs[-1]["feature_eng"]
 
     def tracked() -> str:
         return run.get_task_instance("build_features").xcom_pull("build_features", key="mlflow_run_id")
@@ -66,7 +68,7 @@ def test_a_run_that_was_made_with_other_package_versions_is_not_used_again(passe
 
 
 @pytest.mark.parametrize("task_id", ["train_model", "fetch_feature_df"])
-def test_a_result_that_was_pruned_is_an_error_that_says_which_dag_to_trigger(task_id, passes):
+def test_a_result_that_was_pruned_is_an_error_that_says_which_dag_to_trigger(task_id, pipeline_runs):
     pruned = UpstreamRun("train", "a run whose XComs were pruned")
 
     with pytest.raises(DataError, match=f"{task_id} of train, run .* has no result any more. Trigger train again"):

@@ -103,7 +103,7 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("REGISTERED_MODEL", None, "text that is not empty"),
     ],
 )
-def test_a_wrong_value_is_refused(name, value, cure):
+def test_a_wrong_value_is_rejected(name, value, cure):
     with pytest.raises(ConfigurationError) as error:
         check_settings(GOOD | {name: value})
 
@@ -122,14 +122,14 @@ def test_a_wrong_value_is_refused(name, value, cure):
         ({"alphas": [float("nan")]}, "is not valid JSON"),
     ],
 )
-def test_hyperparameters_that_break_their_rule_are_refused(value, words):
+def test_hyperparameters_that_break_their_rule_are_rejected(value, words):
     with pytest.raises(ConfigurationError, match=re.escape(words)) as error:
         check_hyper_parameters(value, RULES)
 
     assert str(error.value).startswith("HYPER_PARAMETERS in include/config.py")
 
 
-def test_a_rule_that_is_not_json_schema_is_refused():
+def test_a_rule_that_is_not_json_schema_is_rejected():
     with pytest.raises(
         ConfigurationError, match=r"^HYPER_PARAMETER_RULES in include/config.py is not valid JSON Schema"
     ):

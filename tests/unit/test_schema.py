@@ -57,6 +57,6 @@ REFUSED |= {
 
 
 @pytest.mark.parametrize(("change", "setting", "cure"), REFUSED.values(), ids=REFUSED)
-def test_a_schema_that_cannot_be_used_is_refused(change, setting, cure):
+def test_a_schema_that_cannot_be_used_is_rejected(change, setting, cure):
     with pytest.raises(ConfigurationError, match=rf"(?s)^{setting} in include/config.py .*{cure}"):
         replace(SCHEMA, **change)

@@ -39,7 +39,7 @@ def test_a_line_of_progress_shows_the_dags_that_have_started():
     ("variable", "command"),
     [("AIRFLOW_PORT", "status"), ("MLFLOW_PORT", "run"), ("S3_PORT", "stop"), ("SERVE_PORT", "serve")],
 )
-def test_what_is_not_a_port_is_refused(variable, command, port, monkeypatch, capsys):
+def test_what_is_not_a_port_is_rejected(variable, command, port, monkeypatch, capsys):
     monkeypatch.setenv(variable, port)
 
     assert main.main(command) == 1

@@ -1,4 +1,4 @@
-"""What `make run` makes of Airflow's answers."""
+"""How `make run` reads Airflow's answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORM = {
 
 @pytest.fixture
 def airflow(server):
-    """An Airflow with three DAGs that accepts the login, and refuses to trigger feature_eng with this answer."""
+    """An Airflow with three DAGs that accepts the login, and rejects a trigger of feature_eng with this answer."""
 
     def airflow(status: int, body: str) -> Pipeline:
         def answer(request):

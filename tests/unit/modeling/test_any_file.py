@@ -70,7 +70,7 @@ def files(draw) -> bytes:
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=150)
 @given(files())
-def test_a_file_is_read_right_or_refused(content):
+def test_a_file_is_read_right_or_rejected(content):
     try:
         table = read_rows(DataFile("any.csv", content), SCHEMA)
     except DataError as error:

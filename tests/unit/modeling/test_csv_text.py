@@ -152,7 +152,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
-def test_bad_text_is_refused_with_place_and_cure(content, words):
+def test_bad_text_is_rejected_with_place_and_cure(content, words):
     with pytest.raises(DataError) as error:
         read(content)
 

@@ -67,7 +67,7 @@ def test_the_types_of_the_file_do_not_matter(frame):
     ],
     ids=["text", "out of bounds", "a label that is not listed", "a missing column", "lists", "no rows"],
 )
-def test_a_bad_value_is_refused_with_its_row(frame, words):
+def test_a_bad_value_is_rejected_with_its_row(frame, words):
     with pytest.raises(DataError) as error:
         read(frame)
 
@@ -116,6 +116,6 @@ def test_row_numbers_keep_their_digits_next_to_a_gap():
         read_rows(without_pandas_types(frame), possums.SCHEMA)
 
 
-def test_something_else_is_refused():
+def test_something_else_is_rejected():
     with pytest.raises(DataError, match="is not a Parquet file"):
         read_rows(DataFile("a.parquet", b"a,b"), possums.SCHEMA)

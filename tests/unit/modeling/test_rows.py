@@ -279,7 +279,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "words"), BAD.values(), ids=BAD)
-def test_a_bad_value_is_refused_with_place_and_cure(content, words, read):
+def test_a_bad_value_is_rejected_with_place_and_cure(content, words, read):
     with pytest.raises(DataError) as error:
         read(content)
 
@@ -427,7 +427,7 @@ def test_new_rows_may_have_empty_columns_and_no_target():
     assert "taill" not in rows
 
 
-def test_new_rows_that_all_have_gaps_are_refused_where_the_model_takes_none():
+def test_new_rows_that_all_have_gaps_are_rejected_where_the_model_takes_none():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
 
     with pytest.raises(DataError, match=r"^new\.csv: none of the 2 rows is without gaps, so none can be predicted"):

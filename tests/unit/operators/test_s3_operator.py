@@ -38,7 +38,7 @@ def test_a_rejected_login_fails_without_retry(make, server):
     server.answer = 403, ""
 
     with pytest.raises(
-        AirflowFailException, match=r"refuses bucket 'data' to connection 'aws_conn'.*403.*Correct login"
+        AirflowFailException, match=r"denied connection 'aws_conn' access to bucket 'data'.*403.*Correct login"
     ):
         make("data")
 

@@ -39,7 +39,7 @@ def test_a_form_takes_a_file_that_a_task_may_read(form, data_file):
         "https://169.254.169.254/new.csv",
     ],
 )
-def test_a_form_refuses_another_host_and_names_the_allowed_ones(form, data_file):
+def test_a_form_rejects_another_host_and_names_the_allowed_ones(form, data_file):
     with pytest.raises(ParamValidationError, match="does not match"):
         form().resolve(data_file)
 

@@ -55,7 +55,7 @@ def test_an_address_on_another_host_or_port_is_not_called(address, tmp_path):
         read(address, tmp_path, ("data.example.org",))
 
 
-def test_an_object_that_is_too_large_is_refused_before_it_is_read(server, connect, tmp_path):
+def test_an_object_that_is_too_large_is_rejected_before_it_is_read(server, connect, tmp_path):
     extra = {"endpoint_url": server.url, "region_name": "us-east-1"}
     connect("aws_conn", conn_type="aws", login="a", password="b", extra=extra)
 
@@ -133,7 +133,7 @@ def test_an_error_of_the_server_is_permanent_or_transient(status, error, web, tm
         read("https://localhost/mine.csv", tmp_path, ("localhost",))
 
 
-def test_an_endless_file_is_refused(web, tmp_path, monkeypatch):
+def test_an_endless_file_is_rejected(web, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "MAX_BYTES", 10)
     web.answer = 200, "more than ten bytes"
 
