@@ -59,7 +59,7 @@ class Schema:
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_categories, int) or self.max_categories < 1:
-            raise _refused("MAX_CATEGORIES", f"is {self.max_categories!r}", "Set it to an integer from 1 on.")
+            raise _rejected("MAX_CATEGORIES", f"is {self.max_categories!r}", "Set it to an integer from 1 on.")
         for name, column in self.columns.items():
             _check_name("COLUMNS", name)
             if isinstance(column, Numeric):
@@ -67,19 +67,19 @@ class Schema:
             elif isinstance(column, Categorical):
                 _check_labels(name, column, self.max_categories)
             else:
-                raise _refused("COLUMNS", f"has {column!r} for {name!r}", "Make it Numeric() or Categorical().")
+                raise _rejected("COLUMNS", f"has {column!r} for {name!r}", "Make it Numeric() or Categorical().")
         if not isinstance(self.columns.get(self.target), Numeric):
-            raise _refused(
+            raise _rejected(
                 "TARGET", f"is {self.target!r}, but COLUMNS has no numeric column of that name", "Name one that it has."
             )
         if not self.inputs:
-            raise _refused(
+            raise _rejected(
                 "COLUMNS", "has the target alone", f"Add the columns that {self.target!r} is to be predicted from."
             )
         if self.row_number is not None:
             _check_name("ROW_NUMBER", self.row_number)
             if self.row_number in self.columns:
-                raise _refused(
+                raise _rejected(
                     "ROW_NUMBER",
                     f"is {self.row_number!r}, which is in COLUMNS, too",
                     "A row number is not a feature: take it out of COLUMNS, or set ROW_NUMBER to None.",
@@ -108,7 +108,7 @@ class Schema:
 
 def _check_name(setting: str, name: str) -> None:
     if not isinstance(name, str) or not name or name != name.strip():
-        raise _refused(
+        raise _rejected(
             setting, f"has the column {name!r}", "A name is text that is not empty and has no spaces around it."
         )
 
@@ -116,31 +116,31 @@ def _check_name(setting: str, name: str) -> None:
 def _check_bounds(name: str, column: Numeric) -> None:
     bounds = (column.low, column.high)
     if any(not isinstance(bound, int | float) or math.isnan(bound) for bound in bounds) or column.low > column.high:
-        raise _refused("COLUMNS", f"has the bounds {bounds} for {name!r}", "Give two numbers, the lower one first.")
+        raise _rejected("COLUMNS", f"has the bounds {bounds} for {name!r}", "Give two numbers, the lower one first.")
 
 
 def _check_labels(name: str, column: Categorical, max_categories: int) -> None:
     labels = column.values
     if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
-        raise _refused(
+        raise _rejected(
             "COLUMNS", f"has the labels {labels!r} for {name!r}", 'Make them a tuple of text, such as ("a", "b").'
         )
     for label, count in Counter(labels).items():
         if not label or label != label.strip():
-            raise _refused(
+            raise _rejected(
                 "COLUMNS",
                 f"has the label {label!r} for {name!r}",
                 "A label is text that is not empty and has no spaces around it.",
             )
         if count > 1:
-            raise _refused("COLUMNS", f"has the label {label!r} for {name!r} {count} times", "Keep one of them.")
+            raise _rejected("COLUMNS", f"has the label {label!r} for {name!r} {count} times", "Keep one of them.")
     if len(labels) > max_categories:
-        raise _refused(
+        raise _rejected(
             "COLUMNS",
             f"has {len(labels)} labels for {name!r}, and each becomes a feature",
             f"Take the column out, or raise MAX_CATEGORIES ({max_categories}).",
         )
 
 
-def _refused(setting: str, what: str, cure: str) -> ConfigurationError:
+def _rejected(setting: str, what: str, cure: str) -> ConfigurationError:
     return ConfigurationError(f"{setting} in include/config.py {what}. {cure}")

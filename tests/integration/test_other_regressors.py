@@ -22,9 +22,7 @@ FOREST = {"n_estimators": 5, "random_state": 1}
         ("sklearn.linear_model.LassoCV", {}, {"coefficients", "alpha"}),
     ],
 )
-def test_it_is_trained_evaluated_and_logged(
-    model_class, hyper_parameters, has, run_part, client, as_outsider, read_csv
-):
+def test_a_regressor_is_trained_and_logged(model_class, hyper_parameters, has, run_part, client, as_outsider, read_csv):
     done = run_part("train", "train_model", {"hyper_parameters": hyper_parameters}, model_class=model_class)
 
     run_id = done.get_task_instance("train_model").xcom_pull("train_model", key="run_id")

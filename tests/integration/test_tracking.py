@@ -47,9 +47,7 @@ def test_an_experiment_keeps_its_artifacts_below_a_prefix(name, client):
     assert client.get_experiment_by_name(name).artifact_location == "s3://mlflowdatapossums/team/possums"
 
 
-def test_a_run_that_was_made_with_other_package_versions_is_not_used_again(
-    pipeline_runs, run_again, client, monkeypatch
-):
+def test_a_run_of_other_package_versions_is_not_used_again(pipeline_runs, run_again, client, monkeypatch):
     run = pipeline_runs[-1]["feature_eng"]
 
     def tracked() -> str:
