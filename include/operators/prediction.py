@@ -120,7 +120,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         """Return the columns of the model's signature in its order.
 
         Raises:
-            DataError: if one is missing or of another type.
+            DataError: If one is missing or of another type.
         """
         try:
             validate_schema(rows, inputs)

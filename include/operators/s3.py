@@ -19,7 +19,7 @@ class S3CreateBucketOperator(s3.S3CreateBucketOperator):
         """Create the bucket.
 
         Raises:
-            ConfigurationError: if S3 rejects the connection's login.
+            ConfigurationError: If S3 rejects the connection's login.
         """
         if self.aws_conn_id:  # without this, a missing connection would mean whatever credentials this machine has
             BaseHook.get_connection(self.aws_conn_id)

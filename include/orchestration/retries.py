@@ -59,7 +59,7 @@ def retry_policy() -> Iterator[None]:
     """Turn a permanent error into the exception that makes Airflow fail the task without retry.
 
     Raises:
-        AirflowFailException: for a permanent error, with its message. Transient errors pass through.
+        AirflowFailException: For a permanent error, with its message. Transient errors pass through.
     """
     try:
         yield

@@ -35,7 +35,7 @@ class UpstreamRun:
         """Return what a task of the run returned, or pushed as `key`.
 
         Raises:
-            DataError: if it is no longer there.
+            DataError: If it is no longer there.
         """
         value = XCom.get_one(dag_id=self.dag_id, task_id=task_id, run_id=self.run_id, key=key)
         if value is None:
@@ -57,8 +57,8 @@ class UpstreamRun:
         A task that returns it hands the DataFrame on without copying it.
 
         Raises:
-            DataError: if it is no longer there.
-            ConfigurationError: if the XCom backend does not store DataFrames in S3.
+            DataError: If it is no longer there.
+            ConfigurationError: If the XCom backend does not store DataFrames in S3.
         """
         with create_session() as session:
             xcom = XCom.get_many(
@@ -94,7 +94,7 @@ def _upstream_run(dataset: Dataset, dag_id: str) -> UpstreamRun:
     """Return the run of `dag_id` whose event triggered this run, or the newest successful one of a run by hand.
 
     Raises:
-        DataError: if nothing triggered this run, and `dag_id` had no successful run before it.
+        DataError: If nothing triggered this run, and `dag_id` had no successful run before it.
     """
     context = get_current_context()
     with create_session() as session:  # the context's own events are lazy and fail in `dag.test()`

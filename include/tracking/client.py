@@ -27,7 +27,7 @@ class MLflowClientHook(client.MLflowClientHook):
         """Return a session with time limits that connects twice more before it gives up.
 
         Raises:
-            ConfigurationError: if the connection has no usable address.
+            ConfigurationError: If the connection has no usable address.
         """
         session = super().get_conn(headers)
         adapter = _TimeLimitedAdapter(max_retries=Retry(connect=2, read=0, backoff_factor=0.5))
@@ -53,8 +53,8 @@ class MLflowClientHook(client.MLflowClientHook):
         """Return MLflow's answer, which may be an error of its API, such as 404 for something that does not exist.
 
         Raises:
-            ConfigurationError: if the connection has no address, the login is rejected, or the server is not MLflow.
-            requests.HTTPError: for a transient error.
+            ConfigurationError: If the connection has no address, the login is rejected, or the server is not MLflow.
+            requests.HTTPError: For a transient error.
         """
         response = super().run(endpoint, *args, **kwargs)
         if response.status_code in (401, 403):
@@ -81,7 +81,7 @@ class MLflowClientHook(client.MLflowClientHook):
         """Call `api/2.0/mlflow/<endpoint>` and return its answer; None if MLflow's error code is `none_for`.
 
         Raises:
-            requests.HTTPError: for any other error, with MLflow's own message.
+            requests.HTTPError: For any other error, with MLflow's own message.
         """
         response = self.run(f"api/2.0/mlflow/{endpoint}", request_params=parameters)
         answer: dict[str, Any] = response.json()

@@ -92,7 +92,7 @@ def served_address(artifact_uri: str, artifacts_root: str, mlflow_conn_id: str) 
         An `mlflow-artifacts:` address; `artifact_uri` itself if the server does not serve it.
 
     Raises:
-        requests.HTTPError: if the server cannot tell at the moment.
+        requests.HTTPError: If the server cannot tell at the moment.
     """
     path = artifact_uri.removeprefix(f"{artifacts_root}/")
     if path == artifact_uri:

@@ -76,7 +76,7 @@ def mlflow_variables(mlflow_conn_id: str, aws_conn_id: str) -> dict[str, str | N
         The variables; None stands for one that must not be set, since it would override the connections.
 
     Raises:
-        ConfigurationError: if a connection has no address or no credentials.
+        ConfigurationError: If a connection has no address or no credentials.
     """
     connection = BaseHook.get_connection(mlflow_conn_id)
     address = MLflowClientHook(mlflow_conn_id=mlflow_conn_id).address
