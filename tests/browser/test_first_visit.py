@@ -119,7 +119,7 @@ def test_a_dag_says_what_it_does(dag, words, page, airflow):
     expect(diagram).not_to_contain_text("{")
 
 
-def test_the_form_explains_and_refuses(page, airflow):
+def test_the_form_explains_and_rejects(page, airflow):
     airflow("dags/feature_eng/trigger")
     expect(page.locator("body")).to_contain_text("alphas: the strengths of regularisation")
     expect(page.locator("#element_data_file")).to_have_value("possum.csv")

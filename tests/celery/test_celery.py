@@ -96,8 +96,8 @@ def pipeline(stack):
 
 
 @pytest.fixture(scope="module")
-def passes(pipeline, folder):
-    """The task instances of two passes through the pipeline, by DAG."""
+def pipeline_runs(pipeline, folder):
+    """The task instances of two pipeline runs, by DAG."""
     found = []
     for _ in range(2):
         run_id, deadline = pipeline.trigger(), time.monotonic() + 900
@@ -110,16 +110,16 @@ def passes(pipeline, folder):
 
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize("dag_id", DAG_IDS)
-def test_both_workers_had_tasks_of_each_dag(passes, number, dag_id):
-    ran = [task for task in passes[number] if task["dag_id"] == dag_id and task["hostname"]]
+def test_both_workers_had_tasks_of_each_dag(pipeline_runs, number, dag_id):
+    ran = [task for task in pipeline_runs[number] if task["dag_id"] == dag_id and task["hostname"]]
 
     assert {task["hostname"] for task in ran} == set(WORKERS)
     assert {task["state"] for task in ran} == {"success"}
     assert {task["try_number"] for task in ran} == {1}
 
 
-def test_what_a_task_needs_came_from_another_worker(passes):
-    where = {task["task_id"]: task["hostname"] for task in passes[0]}
+def test_what_a_task_needs_came_from_another_worker(pipeline_runs):
+    where = {task["task_id"]: task["hostname"] for task in pipeline_runs[0]}
 
     for before, after in {
         "extract_data": "build_features",
@@ -131,15 +131,15 @@ def test_what_a_task_needs_came_from_another_worker(passes):
         assert {where[before], where[after]} == set(WORKERS), (before, after)
 
 
-def test_the_plot_is_in_mlflow_and_on_the_worker_that_drew_it(passes, folder):
-    (drew,) = {task["hostname"] for task in passes[-1] if task["task_id"] == "plot_predictions"}
+def test_the_plot_is_in_mlflow_and_on_the_worker_that_drew_it(pipeline_runs, folder):
+    (drew,) = {task["hostname"] for task in pipeline_runs[-1] if task["task_id"] == "plot_predictions"}
     plots = {name: [path.name for path in (folder / name).rglob("possum_tails.png")] for name in WORKERS}
 
     assert plots == {name: ["possum_tails.png"] if name == drew else [] for name in WORKERS}
 
 
 @pytest.fixture(scope="module")
-def new_rows(passes, pipeline, stack):
+def new_rows(pipeline_runs, pipeline, stack):
     """The task instances of a run of predict for three new rows in S3, and what it has saved."""
     rows = pd.read_csv(possums.CSV).head(3).drop(columns="taill").to_csv(index=False)
     stack.s3().put_object(Bucket="data", Key="in/new_animals.csv", Body=rows.encode())
@@ -163,5 +163,5 @@ def test_new_rows_are_predicted_by_both_workers_together(new_rows):
     assert predictions["predicted"].between(30, 45).all()
 
 
-def test_the_workers_leave_nothing_in_their_temporary_folders(passes, new_rows, folder):
+def test_the_workers_leave_nothing_in_their_temporary_folders(pipeline_runs, new_rows, folder):
     assert [path for name in WORKERS for path in (folder / name / "tmp").iterdir() if "pymp" not in path.name] == []
