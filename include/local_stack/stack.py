@@ -352,12 +352,10 @@ class Stack:
         if done.exists():
             return
         self.report("preparing Airflow's metadata database")
-        user = ["-u", "admin", "-p", "admin", "-r", "Admin", "-e", "admin@example.com", "-f", "Ad", "-l", "Min"]
+        command = [sys.executable, "-m", "include.local_stack.metadata_database"]
         with self.log("prepare").open("w") as log:
-            for words in (["db", "migrate"], ["users", "create", *user]):
-                command = [sys.executable, "-m", "airflow", *words]
-                if subprocess.run(command, cwd=self.home, env=self.environment(), stdout=log, stderr=log).returncode:
-                    raise StackError(f"airflow {' '.join(words[:2])} failed. {log.name}:\n{tail(Path(log.name))}")
+            if subprocess.run(command, cwd=self.home, env=self.environment(), stdout=log, stderr=log).returncode:
+                raise StackError(f"Airflow's database could not be prepared. {log.name}:\n{tail(Path(log.name))}")
         done.touch()
 
     def _bring_up(self, names: list[str]) -> None:
