@@ -88,10 +88,6 @@ def test_the_project_has_a_name_that_works_as_a_host():
     assert re.fullmatch(r"[a-z][a-z0-9-]*", name)
 
 
-def test_packages():
-    assert (ROOT / "packages.txt").read_text().split() == ["git", "gcc", "python3-dev"]
-
-
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
@@ -120,10 +116,9 @@ def test_what_git_ignores_stays_out_of_the_image():
     assert {("py[co]" in name and "*.pyc") or name for name in ignored} <= left_out
 
 
-def test_codespaces():
+def test_codespaces_have_the_astro_cli_of_version_1_as_ci_has():
     text = (ROOT / ".devcontainer" / "devcontainer.json").read_text()
     settings = json.loads(re.sub(r"^\s*//.*", "", text, flags=re.MULTILINE))
-    assert settings["forwardPorts"] == [8080, 5000, 9000, 9001]
     assert re.search(r":\S*\d", settings["image"])
     (cli,) = [options for feature, options in settings["features"].items() if "astro-cli" in feature]
     assert re.fullmatch(r"v1\.\d+\.\d+", cli["version"])  # version 2 does not start projects of Airflow 2
