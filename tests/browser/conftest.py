@@ -97,16 +97,17 @@ def page(stack, chromium, noted):
 
 @pytest.fixture(scope="session")
 def screenshot(page):
-    """Keeps a picture of a page, or a part of one, if pictures are asked for: in 256 colours, which take a third."""
+    """Keeps a picture of a page, or a picture file, if pictures are asked for: in 256 colours, which take a third."""
     folder = os.environ.get("SCREENSHOTS")
 
     def take(name: str, of=page) -> None:
         if folder:
             from PIL import Image
 
-            page.wait_for_timeout(1500)  # animations come to rest
-            picture = Image.open(io.BytesIO(of.screenshot(animations="disabled"))).convert("RGB")
+            if not isinstance(of, Path):
+                page.wait_for_timeout(1500)  # animations come to rest
+                of = io.BytesIO(of.screenshot(animations="disabled"))
             Path(folder).mkdir(parents=True, exist_ok=True)
-            picture.quantize(256).save(Path(folder, f"{name}.png"), optimize=True)
+            Image.open(of).convert("RGB").quantize(256).save(Path(folder, f"{name}.png"), optimize=True)
 
     return take

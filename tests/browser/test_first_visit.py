@@ -193,8 +193,13 @@ def test_from_the_registered_model_to_its_plot(press, screenshot):
     expect(plot).to_be_visible()
     assert plot.evaluate("picture => picture.naturalWidth") > 1000
     screenshot("mlflow_plot", version)
-    screenshot("plot", plot)
     version.close()
+
+
+@pytest.mark.parametrize(("picture", "file"), [("plot", config.PLOT_FILE), ("out_of_fold", "out_of_fold.png")])
+def test_the_plots_are_on_disk(picture, file, triggered, screenshot):
+    assert (config.PLOTS / file).is_file()
+    screenshot(picture, config.PLOTS / file)
 
 
 @pytest.mark.parametrize(
