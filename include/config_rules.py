@@ -23,7 +23,7 @@ HOSTS = "names of hosts in parentheses, such as ('data.example.org',)"
 S3_URL = {"type": "string", "pattern": r"^s3://[^/\s]+(/\S+)?$", "description": "s3://bucket or s3://bucket/prefix"}
 NAMES = [
     *("ROW", "TARGET_LABEL", "TARGET_UNIT", "MODEL_CLASS", "OWNER", "PLOT_FILE"),
-    *("EXPERIMENT", "REGISTERED_MODEL", "STAGE", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
+    *("EXPERIMENT", "STAGE", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
     *("FEATURES_FILE", "PREDICTIONS_FILE"),
     *("FEATURES_DATASET", "MODEL_DATASET"),
 ]
@@ -31,6 +31,11 @@ NAMES = [
 PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 RULES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES, NAME),
+    "REGISTERED_MODEL": {
+        "type": "string",
+        "pattern": r"^(?=.*\S)[^/:]+$",
+        "description": "text that is not empty, without '/' and ':'",
+    },
     "DATA_FILE": {
         "type": "string",
         "pattern": DATA_FILE_PATTERN,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import requests
 from rich.console import Console
@@ -50,7 +51,8 @@ def summarise(stack: Stack, run_id: str, seconds: float) -> None:
     from include import config
 
     created = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
-    lines = created | {"Plot": str((config.PLOTS / config.PLOT_FILE).relative_to(ROOT)), **addresses(stack)}
+    plots = f"{(config.PLOTS / config.PLOT_FILE).relative_to(ROOT)} (in-sample), out_of_fold.png"
+    lines = created | {"Plots": plots, **addresses(stack)}
     console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
     show(lines)
     console.print("\nThe stack stays up: make stop stops it, make run runs the DAGs again.")
@@ -68,15 +70,24 @@ def model(api: str, run_id: str) -> dict[str, str]:
         }
     named = {"name": found[0]["name"], "version": found[0]["version"]}
     version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
-    data = requests.get(f"{api}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
-    metrics = {metric["key"]: metric["value"] for metric in data["metrics"]}
+    training = run_data(api, version["run_id"])
+    read = run_data(api, training["tags"]["features_run"])["params"]
+    gaps = f" ({read['rows_left_out']} more have gaps and are left out)" if read["rows_left_out"] != "0" else ""
+    metrics = training["metrics"]
     error = with_spread(metrics["cv_rmse"], metrics["cv_rmse_std"], config.TARGET_UNIT)
     tags = {tag["key"]: tag["value"] for tag in version["tags"]}
     return {
+        "Data": f"{read['rows']} {config.ROW}s from {read['data_file']}{gaps}",
         "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}",
         "Alias": tags["promotion"],
         "Error": f"RMSE {error} on {config.ROW}s it has not seen, mean and spread over the folds",
     }
+
+
+def run_data(api: str, run_id: str) -> dict[str, dict[str, Any]]:
+    """Return the `metrics`, `params` and `tags` of an MLflow run, by name."""
+    data = requests.get(f"{api}/runs/get", params={"run_id": run_id}, timeout=30).json()["run"]["data"]
+    return {kind: {item["key"]: item["value"] for item in items} for kind, items in data.items()}
 
 
 def addresses(stack: Stack) -> dict[str, str]:

@@ -74,7 +74,7 @@ class Pipeline:
     def trigger(self, **params: Any) -> str:
         """Trigger feature_eng with these params, once Airflow has found all three DAGs. Return the run's id."""
         deadline = time.monotonic() + PATIENCE
-        while not {"feature_eng", "train", "predict"} <= {dag["dag_id"] for dag in self.call("dags")["dags"]}:
+        while not set(DAG_IDS) <= self.dags():
             if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
                 raise PipelineError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
             if time.monotonic() > deadline:
@@ -85,6 +85,10 @@ class Pipeline:
         except PipelineError as error:
             form = self.call("dags/feature_eng/details")["params"]
             raise PipelineError(in_words(str(error), form)) from None
+
+    def dags(self) -> set[str]:
+        """Return the DAGs that can run: those that Airflow could read when it last read their files."""
+        return {dag["dag_id"] for dag in self.call("dags")["dags"] if not dag["has_import_errors"]}
 
     def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
         """Yield the progress of the DAGs until predict has succeeded for this run of feature_eng.
@@ -179,7 +183,9 @@ class Pipeline:
 
 def reason(log: str) -> str:
     """Return the message of the last exception in a task's log, which may have several lines."""
-    raised = re.findall(r"^[\w.]+(?:Error|Exception|Terminated): (.+(?:\n(?!\[\d{4}-).+)*)", log, re.MULTILINE)
+    raised = re.findall(
+        r"^[\w.]+(?:Error|Exception|Terminated): (.+(?:\n(?!\[\d{4}-|The above exception).+)*)", log, re.MULTILINE
+    )
     return raised[-1].strip() if raised else "no exception in its log"
 
 

@@ -16,6 +16,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from include.modeling.amounts import amount
 from include.modeling.evaluation import Evaluation, errors
 from include.schema import Schema
 
@@ -186,7 +187,7 @@ def importances(table: pd.DataFrame, schema: Schema) -> Figure:
 
 def in_words(found: Mapping[str, float] | pd.Series, unit: str) -> str:
     """Return the errors `mae` and `rmse` as a phrase."""
-    return f"off by {found['mae']:.2f} {unit} on average (RMSE {found['rmse']:.2f} {unit})"
+    return f"off by {amount(found['mae'], unit)} on average (RMSE {amount(found['rmse'], unit)})"
 
 
 def _distributions(axes: Axes, reference: pd.Series, current: pd.Series) -> None:

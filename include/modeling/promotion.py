@@ -84,8 +84,8 @@ def decide(
         return Decision(
             "challenger",
             f"{own}, more than {_percent(max_error_rise)} above the {amount(promoted, unit)} that the present "
-            "champion had when it was promoted: the data got worse. If the data is right, give this version the alias "
-            "champion in the MLflow UI",
+            "champion had when it was promoted: the data got worse, or other rows are used than then. If that is "
+            "right, give this version the alias champion in the MLflow UI",
         )
 
     if amount(error, unit) == amount(champion.error, unit):

@@ -141,7 +141,10 @@ def check_training_rows(rows: pd.DataFrame, schema: Schema, min_usable: int, err
     targets = complete[schema.target].unique()
     without = f"with a value in {schema.target}" if schema.keep_gaps else "without gaps"
     if len(complete) < min_usable:
-        errors.add(f"{len(complete)} rows {without}, but at least {min_usable} are needed. Add rows, or fill the gaps.")
+        errors.add(
+            f"{len(complete)} rows {without}, but at least {min_usable} are needed, twice FOLDS in include/config.py. "
+            "Add rows, or fill the gaps."
+        )
     elif len(targets) == 1:
         errors.add(
             f"column {schema.target}: every value is {targets[0]}, so there is nothing to predict. "

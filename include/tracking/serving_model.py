@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +50,7 @@ def check_rows(
     absent = [name for name in [*bounds, *labels] if name not in rows]
     if absent:
         raise MlflowException.invalid_parameter_value(f"There is no column {', '.join(absent)}. Add it.")
-    messages = []
+    found: list[tuple[int, str]] = []
     for name in [*bounds, *labels]:
         values = rows[name].reset_index(drop=True)
         wrong = {}
@@ -64,12 +63,12 @@ def check_rows(
             wrong[f"is not between {low:g} and {high:g}"] = outside
         elif labels[name]:
             wrong[f"is none of {', '.join(map(str, labels[name]))}"] = ~values.isin(labels[name]) & values.notna()
-        if not keep_gaps:
-            wrong["is missing"] = values.isna()
         for what, where in wrong.items():
-            found: Any = values[where]
-            messages += [f"row {row + 1}, column {name}: {value!r} {what}" for row, value in found.items()]
-    if messages:
+            found += [(row, f"column {name}: {value!r} {what}") for row, value in values[where].items()]
+        if not keep_gaps:
+            found += [(row, f"column {name}: the value is missing") for row in values.index[values.isna()]]
+    if found:
+        messages = [f"row {row + 1}, {message}" for row, message in sorted(found)]
         more = f" (and {len(messages) - MESSAGES} more)" if len(messages) > MESSAGES else ""
         raise MlflowException.invalid_parameter_value(f"{'; '.join(messages[:MESSAGES])}{more}. Correct the rows.")
     return rows

@@ -101,6 +101,8 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("ROW", "", "text that is not empty"),
         ("EXPERIMENT", " ", "text that is not empty"),
         ("REGISTERED_MODEL", None, "text that is not empty"),
+        ("REGISTERED_MODEL", " ", "text that is not empty"),
+        ("REGISTERED_MODEL", "Car/price:x", "without '/' and ':'"),
     ],
 )
 def test_a_wrong_value_is_rejected(name, value, cure):

@@ -46,7 +46,8 @@ def airflow(server):
                 return status, body
             if request.path.endswith("/details"):
                 return 200, json.dumps({"params": FORM})
-            return 200, json.dumps({"dags": [{"dag_id": dag_id} for dag_id in ("feature_eng", "train", "predict")]})
+            dags = ("feature_eng", "train", "predict")
+            return 200, json.dumps({"dags": [{"dag_id": dag_id, "has_import_errors": False} for dag_id in dags]})
 
         server.answer = answer
         return Pipeline(server.url)
@@ -87,6 +88,28 @@ def test_a_rejected_trigger_names_the_param_the_value_and_what_it_takes(airflow)
         "feature_eng can't be triggered, because of its param data_file: 'my [x].csv' is not accepted. It takes: The "
         "name of a CSV file in include/. Correct DATA_FILE in include/config.py, or what you triggered it with."
     )
+
+
+def test_a_dag_that_could_not_be_read_is_waited_for(server):
+    """Its file may have been corrected since Airflow read it."""
+    reads = []
+
+    def answer(request):
+        if request.path == "/login/":
+            return 200, LOGIN_PAGE if request.command == "GET" else "welcome"
+        if request.command == "POST":
+            return 200, json.dumps({"dag_run_id": f"after {len(reads)} reads"})
+        if request.path.endswith("/importErrors"):
+            return 200, json.dumps({"import_errors": []})
+        reads.append(request.path)
+        dags = [
+            {"dag_id": dag_id, "has_import_errors": len(reads) < 3} for dag_id in ("feature_eng", "train", "predict")
+        ]
+        return 200, json.dumps({"dags": dags})
+
+    server.answer = answer
+
+    assert Pipeline(server.url).trigger() == "after 3 reads"
 
 
 def test_a_hyperparameter_that_breaks_its_rule_is_named():

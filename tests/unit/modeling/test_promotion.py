@@ -118,7 +118,8 @@ def test_a_champion_with_other_features_stays():
             2.5,
             Champion(2.4, 1.5),
             "challenger: RMSE 2.40 mm, more than 25% above the 1.50 mm that the present champion had when it was "
-            "promoted: the data got worse. If the data is right, give this version the alias champion in the MLflow UI",
+            "promoted: the data got worse, or other rows are used than then. If that is right, give this version the "
+            "alias champion in the MLflow UI",
         ),
         (
             253_999.6,

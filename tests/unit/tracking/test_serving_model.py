@@ -53,9 +53,9 @@ def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"age": None}, "row 1, column age: None is missing"),
-        ({"sex": None}, "row 1, column sex: None is missing"),
-        ({"site": None}, "row 1, column site: None is missing"),
+        ({"age": None}, "row 1, column age: the value is missing"),
+        ({"sex": None}, "row 1, column sex: the value is missing"),
+        ({"site": None}, "row 1, column site: the value is missing"),
         ({"age": "old"}, "row 1, column age: 'old' is not a number"),
         ({"age": -1}, "row 1, column age: -1 is not between 0 and 30"),
         ({"age": np.inf}, "row 1, column age: inf is not finite"),
