@@ -16,7 +16,7 @@ from rich.markup import escape
 from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
-from include.local_stack.stack import PORTS, Stack, StackError
+from include.local_stack.stack import NOT_UP, PORTS, Stack, StackError
 from include.modeling.amounts import with_spread
 
 console = Console(highlight=False, soft_wrap=True)
@@ -133,7 +133,7 @@ def status(stack: Stack) -> None:
 def prune(stack: Stack, *options: str) -> None:
     """Delete what old runs left between the tasks, by the options of include/orchestration/prune.py."""
     if not stack.is_up():
-        raise StackError("The stack is not up: make run")
+        raise StackError(NOT_UP)
     command = [sys.executable, "-m", "include.orchestration.prune", *options]
     if subprocess.run(command, cwd=ROOT, env=stack.environment()).returncode:
         raise StackError("Pruning failed: see the error above.")

@@ -13,7 +13,7 @@ import pandas as pd
 import requests
 
 from include.local_stack.services import LOOPBACK
-from include.local_stack.stack import Stack, StackError, is_free, port_in
+from include.local_stack.stack import NOT_UP, Stack, StackError, is_free, port_in
 
 PORT = 5002
 
@@ -25,7 +25,7 @@ def serve(stack: Stack, name: str, report: Callable[[str], None] = print) -> Non
     """
     port = port_in("SERVE_PORT") or PORT
     if not stack.is_up():
-        raise StackError("The stack is not up: make run")
+        raise StackError(NOT_UP)
     if not is_free(port):
         raise StackError(f"Port {port}, for the model, is taken. Choose another: make serve SERVE_PORT={port + 1}")
     version = champion(stack.url("mlflow"), name)

@@ -47,6 +47,7 @@ PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3
 STORES = ("postgres", "s3", "mlflow")
 AIRFLOW = ("scheduler", "webserver", "triggerer")
 DESTINATION = "MLFLOW_ARTIFACTS_DESTINATION"
+NOT_UP = "The stack without Docker is not up: make run. (With Docker, see docs/deployment.md.)"
 RESTART = "To use the new settings: make stop, then make run"
 PATIENCE = 180  # seconds that a service may take to come up
 

@@ -58,7 +58,7 @@ def prune(before: datetime, dry_run: bool = False) -> list[str]:
         log.info("%s XCom %s", verb, " ".join(str(part) for part in xcom))
     for address in addresses:
         log.info("%s %s", verb, address)
-    log.info("%s %d XComs, and %d of %d DataFrames in %s", verb, len(old), len(unused), len(written), storage)
+    log.info("%s %d XComs and %d DataFrames in %s", verb, len(old), len(unused), storage)
     return addresses
 
 

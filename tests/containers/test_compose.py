@@ -82,6 +82,7 @@ def test_ports_are_open_to_this_machine_alone(services):
     assert {address for service in services.values() for address, _ in ports(service).values()} == {LOOPBACK}
     assert ports(services["mlflow"]) == {5000: (LOOPBACK, 5000)}
     assert ports(services["minio"]) == {9000: (LOOPBACK, 9000), 9001: (LOOPBACK, 9001)}
+    assert ports(services["scheduler"]) == {5002: (LOOPBACK, 5002)}
 
 
 def test_the_shell_moves_ports(merged):
