@@ -142,16 +142,15 @@ def new_predictions(table: pd.DataFrame, model: str, schema: Schema, training_ta
 
 
 def drift(table: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -> Figure:
-    """Draw the distributions of the features that have drifted; if none has, of those that have moved furthest.
+    """Draw the distributions of the features that have drifted, the furthest first (at most 9 of them).
 
     Args:
-        table: What `drift.compare` returns. At most 9 features are drawn, the furthest first.
+        table: What `drift.compare` returns. At least one feature has drifted.
         reference: The features of the training data.
         current: The features of the rows that were predicted.
     """
-    furthest = table.sort_values("statistic", ascending=False)
-    drifted = furthest[furthest["drifted"]]
-    shown = drifted.head(9) if len(drifted) else furthest.head(3)
+    drifted = table[table["drifted"]].sort_values("statistic", ascending=False)
+    shown = drifted.head(9)
     rows, columns = math.ceil(len(shown) / 3), min(len(shown), 3)
     figure = Figure(figsize=(max(3.6 * columns, 8), 1.2 + 2.6 * rows), dpi=120, layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -164,10 +163,8 @@ def drift(table: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize="small")
     figure.supxlabel("the feature after scaling: standard deviations from its mean in the training data")
     figure.supylabel("share of the rows")
-    if len(drifted):
-        title = f"{len(drifted)} of {len(table)} features drifted" + ("; the furthest 9:" if len(drifted) > 9 else "")
-    else:
-        title = f"None of {len(table)} features has drifted; the furthest {len(shown)}:"
+    furthest = "; the furthest 9:" if len(drifted) > len(shown) else ""
+    title = f"{len(drifted)} of {len(table)} features drifted{furthest}"
     figure.suptitle(title, x=0.01, ha="left")
     return _without_math(figure)
 

@@ -71,8 +71,8 @@ def log_errors(predictions: pd.DataFrame, prefix: str, unit: str) -> None:
         log.info("%s%s: %s", prefix, name, amount(value, "" if name == "r2" else unit))
 
 
-def log_drift(drift: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -> list[str]:
-    """Log the comparison of each feature with the training data, as a table and a plot. Return what has drifted.
+def log_drift(drift: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -> None:
+    """Log the comparison of each feature with the training data, as a table, and a plot of those that have drifted.
 
     Args:
         drift: What `drift.compare` returns for the other two.
@@ -87,8 +87,8 @@ def log_drift(drift: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFram
     mlflow.log_metrics({"drifted_features": len(drifted), "drift_max": drift["statistic"].max()})
     with runs.artifacts() as folder:
         drift.to_csv(folder / "drift.csv")
-        plots.drift(drift, reference, current).savefig(folder / "drift.png")
-    return drifted
+        if drifted:
+            plots.drift(drift, reference, current).savefig(folder / "drift.png")
 
 
 def log_new_rows_plot(figure: Figure, run_id: str) -> None:

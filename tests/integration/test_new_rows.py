@@ -112,7 +112,8 @@ def test_the_run_in_mlflow_has_file_version_errors_drift_and_plots(predicted, tr
     assert found.data.metrics["rmse"] == pytest.approx(rmse)
     assert found.data.metrics["drifted_features"] == 0
     files = {file.path for folder in (None, "plots") for file in client.list_artifacts(found.info.run_id, folder)}
-    assert {"drift.csv", "drift.png", "plots/predictions.png"} <= files
+    assert {"drift.csv", "plots/predictions.png"} <= files
+    assert "drift.png" not in files  # no feature has drifted
 
 
 def test_rows_without_the_target_are_predicted_without_errors(predict, tracked):
@@ -142,14 +143,16 @@ def test_a_label_that_the_model_has_not_seen_is_one_warning_and_no_known_label(p
     assert predictions["predicted"].notna().all()
 
 
-def test_lengths_in_another_unit_have_drifted(predict, tracked, caplog):
+def test_lengths_in_another_unit_have_drifted(predict, tracked, client, as_outsider, caplog):
     inches = TEN.assign(totlngth=TEN["totlngth"] / 2.54)
 
     with caplog.at_level(logging.WARNING):
         run, _ = predict(inches)
 
     assert "Features that have drifted from the training data: totlngth" in caplog.text
-    assert tracked(run).data.metrics["drifted_features"] == 1
+    found = tracked(run)
+    assert found.data.metrics["drifted_features"] == 1
+    assert "drift.png" in {file.path for file in client.list_artifacts(found.info.run_id)}
 
 
 def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, pipeline_runs, s3, monkeypatch, caplog):
