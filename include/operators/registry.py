@@ -24,7 +24,9 @@ class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
         parameters = ("name", "description", "tags")
         created = _post(self, "registered-models/create", *parameters, none_for="RESOURCE_ALREADY_EXISTS")
         hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
-        return created or hook.call("registered-models/get", name=self.name)
+        answer = created or hook.call("registered-models/get", name=self.name) or {}
+        answer["registered_model"].pop("latest_versions", None)  # with their descriptions, too long for an XCom
+        return answer
 
 
 class CreateModelVersionOperator(registry.CreateModelVersionOperator):

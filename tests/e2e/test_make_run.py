@@ -50,7 +50,7 @@ def test_the_summary_is_true(runs, clone):
     mlflow = f"http://127.0.0.1:{clone.ports['MLFLOW_PORT']}/api/2.0/mlflow"
     for number, run in enumerate(runs, start=1):
         assert f"Reg_RidgeCV_possums, version {number}, stage Staging" in run.stdout
-        assert re.search(r"^  Alias +champion: RMSE 1\.\d+ cm, ", run.stdout, re.MULTILINE)
+        assert re.search(r"^  Alias +champion: RMSE 1\.\d+ cm[,;] ", run.stdout, re.MULTILINE)
     name = {"name": "Reg_RidgeCV_possums", "alias": "champion"}
     version = requests.get(f"{mlflow}/registered-models/alias", params=name, timeout=30).json()["model_version"]
     data = requests.get(f"{mlflow}/runs/get", params={"run_id": version["run_id"]}, timeout=30).json()["run"]["data"]
@@ -187,4 +187,4 @@ def test_prune_leaves_what_is_young(runs, clone):
     pruned = clone.make("prune")
 
     assert pruned.returncode == 0, pruned.stdout + pruned.stderr
-    assert "Deleted 0 XComs, and 0 of " in pruned.stdout + pruned.stderr
+    assert "Deleted 0 XComs and 0 DataFrames in " in pruned.stdout + pruned.stderr

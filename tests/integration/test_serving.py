@@ -119,12 +119,12 @@ def test_an_unknown_label_counts_as_none_of_the_known_ones(post):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"age": None}, "row 2, column age: nan is missing"),
+        ({"age": None}, "row 2, column age: the value is missing"),
         ({"age": "old"}, "age"),
         ({"site": None}, "site"),
         ({"site": "north"}, "site"),
         ({"Pop": "vic"}, "row 2, column Pop: 'vic' is none of Vic, other"),
-        ({"sex": None}, "row 2, column sex: None is missing"),
+        ({"sex": None}, "row 2, column sex: the value is missing"),
         ({"hdlngth": 920}, "row 2, column hdlngth: 920.0 is not between 30 and 300"),
     ],
     ids=str,
