@@ -201,7 +201,7 @@ def predict() -> None:
     linked(saved, ObjectLink())
 
     requirements >> run_prediction
-    compared >> [plot, saved]  # neither is made where FAIL_ON_DRIFT has stopped this run
+    compared >> [plot, saved]  # it starts the MLflow run of new rows, and FAIL_ON_DRIFT may stop it
 
 
 predict()

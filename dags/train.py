@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from astro.files import File
     from sklearn.base import RegressorMixin
 
+    from include.modeling.evaluation import Plan
+
 # Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
 # MLflow take seconds to import.
 
@@ -78,7 +80,7 @@ def train_model(
     hyper_parameters: dict[str, Any],
     run_name: str,
 ) -> dict[str, Any]:
-    from include.modeling import evaluation, features, models
+    from include.modeling import evaluation, models
     from include.tracking import registry, runs, training_run
 
     source = upstream.feature_eng_run()
@@ -86,8 +88,7 @@ def train_model(
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        usable = features.usable_rows(source.frame("extract_data"), config.SCHEMA)
-        plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+        usable, plan = rows_to_evaluate(source)
         inputs, target = feature_df.drop(columns=target_column), feature_df[target_column]
         evaluated = evaluation.evaluate(model, usable, config.SCHEMA, plan, with_importances=True)
         baseline = evaluation.baseline(inputs, target, plan)
@@ -108,6 +109,14 @@ def train_model(
         mlflow_conn_id=config.MLFLOW_CONNECTION,
     )
     return asdict(candidate)
+
+
+def rows_to_evaluate(source: upstream.UpstreamRun) -> tuple[pd.DataFrame, Plan]:
+    """Return the usable rows of a run of `feature_eng`, and the one plan to cross-validate models on them."""
+    from include.modeling import evaluation, features
+
+    usable = features.usable_rows(source.frame("extract_data"), config.SCHEMA)
+    return usable, evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
 
 
 @task.branch
@@ -160,13 +169,12 @@ def register_model(model: Any) -> Any:
 @aql.dataframe(outlets=[MODEL])
 @mlflow_task
 def choose_champion(model_run_id: str) -> str:
-    from include.modeling import evaluation, features
+    from include.modeling import evaluation
     from include.tracking import champion, pages, registry
 
     def cv_rmse(model: RegressorMixin) -> float:
         """Evaluate the champion on the new data, as `train_model` has evaluated the new version."""
-        usable = features.usable_rows(upstream.feature_eng_run().frame("extract_data"), config.SCHEMA)
-        plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+        usable, plan = rows_to_evaluate(upstream.feature_eng_run())
         return evaluation.evaluate(model, usable, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
 
     decision = champion.promote(

@@ -11,7 +11,7 @@ from airflow.models import Param
 
 from include import config
 from include.config_rules import DATA_FILE_PATTERN, DATA_FILE_WORDS
-from include.orchestration.sources import host_of
+from include.orchestration.sources import allowed_hosts
 
 # Retries get past an outage of a minute or two; permanent errors fail at once (include/orchestration/retries.py).
 TASK_DEFAULTS: dict[str, Any] = {
@@ -98,18 +98,14 @@ def schedule(setting: str | None) -> str | list[Dataset] | None:
     return [Dataset(setting)] if setting and "://" in setting else setting
 
 
-def _hosts() -> tuple[str, ...]:
-    return config.DATA_HOSTS + host_of(config.DATA_FILE)
-
-
 def _data_file_pattern() -> str:
     """Return the pattern of a data file, with https addresses only of the hosts that a task may call."""
-    hosts = "|".join(map(re.escape, _hosts()))
+    hosts = "|".join(map(re.escape, allowed_hosts()))
     return f"^(?!https://(?!(?:{hosts})(?::443)?/)){DATA_FILE_PATTERN}"
 
 
 def _data_file_words() -> str:
-    return f"{DATA_FILE_WORDS} (hosts now: {', '.join(_hosts()) or 'none'})"
+    return f"{DATA_FILE_WORDS} (hosts now: {', '.join(allowed_hosts()) or 'none'})"
 
 
 def _local_files() -> list[str]:

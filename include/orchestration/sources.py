@@ -22,8 +22,12 @@ CHUNK = 1024**2
 
 def read_data_file(data_file: str) -> DataFile:
     """Return a file with its content, from where `include/config.py` allows (`read` has the errors)."""
-    hosts = config.DATA_HOSTS + host_of(config.DATA_FILE)
-    return read(data_file, folder=config.INCLUDE, aws_conn_id=config.AWS_CONNECTION, hosts=hosts)
+    return read(data_file, folder=config.INCLUDE, aws_conn_id=config.AWS_CONNECTION, hosts=allowed_hosts())
+
+
+def allowed_hosts() -> tuple[str, ...]:
+    """Return the hosts that files may be fetched from: those of `DATA_HOSTS`, and that of `DATA_FILE`."""
+    return config.DATA_HOSTS + host_of(config.DATA_FILE)
 
 
 def predictions_key(data_file: str | None) -> str:
