@@ -88,16 +88,16 @@ def train_model(
     lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        usable, plan = rows_to_evaluate(source)
+        rows, plan = rows_to_evaluate(source)
         inputs, target = feature_df.drop(columns=target_column), feature_df[target_column]
-        evaluated = evaluation.evaluate(model, usable, config.SCHEMA, plan, with_importances=True)
-        baseline = evaluation.baseline(inputs, target, plan)
+        evaluated = evaluation.evaluate(model, rows, config.SCHEMA, plan, with_importances=True)
+        baseline = evaluation.baseline(rows, rows[target_column], plan)
         tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, inputs.columns)
         with training_run.start(experiment_id, run_name, tags, plan, config.SCHEMA) as run_id:
             training_run.log_source(feature_df, source, target_column, lineage["data_digest"])
             training_run.fit_with_autolog(model, inputs, target)
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
-            training_run.log_serving_model(model, source, usable, config.SCHEMA)
+            training_run.log_serving_model(model, source, rows, config.SCHEMA)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
             training_run.log_lineage(tags, model_id)
     candidate = registry.candidate(
@@ -112,11 +112,12 @@ def train_model(
 
 
 def rows_to_evaluate(source: upstream.UpstreamRun) -> tuple[pd.DataFrame, Plan]:
-    """Return the usable rows of a run of `feature_eng`, and the one plan to cross-validate models on them."""
+    """Return the rows of a run of `feature_eng` to evaluate models on, and the one plan to cross-validate them."""
     from include.modeling import evaluation, features
 
     usable = features.usable_rows(source.frame("extract_data"), config.SCHEMA)
-    return usable, evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
+    return plan.sample(usable), plan
 
 
 @task.branch
@@ -174,8 +175,8 @@ def choose_champion(model_run_id: str) -> str:
 
     def cv_rmse(model: RegressorMixin) -> float:
         """Evaluate the champion on the new data, as `train_model` has evaluated the new version."""
-        usable, plan = rows_to_evaluate(upstream.feature_eng_run())
-        return evaluation.evaluate(model, usable, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
+        rows, plan = rows_to_evaluate(upstream.feature_eng_run())
+        return evaluation.evaluate(model, rows, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
 
     decision = champion.promote(
         model_run_id,

@@ -29,8 +29,9 @@ def run(data_file: Path, folder: Path) -> None:
 
     model = models.make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
     plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    evaluated = evaluation.evaluate(model, complete, schema, plan)
-    evaluation.baseline(complete[schema.inputs], complete[target], plan)
+    evaluated_rows = plan.sample(complete)
+    evaluated = evaluation.evaluate(model, evaluated_rows, schema, plan)
+    evaluation.baseline(evaluated_rows, evaluated_rows[target], plan)
     inputs = feature_df.drop(columns=target)
     with models.threads_for(len(inputs)):
         model.fit(inputs, feature_df[target])

@@ -44,6 +44,10 @@ class Plan:
         affordable = max(1, ROWS_FITTED // rows)
         return cls(min(rows, ROWS_FITTED), folds, min(repeats, affordable), seed)
 
+    def sample(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows to evaluate: a random sample, if there are more than planned."""
+        return rows.sample(self.rows, random_state=self.seed) if len(rows) > self.rows else rows
+
     def __str__(self) -> str:
         """Return the plan in words."""
         repeated = f", repeated {self.repeats} times," if self.repeats > 1 else ""
@@ -94,7 +98,7 @@ def evaluate(
 
     Args:
         model: The regressor.
-        rows: What `features.usable_rows` returns, with the target.
+        rows: What `features.usable_rows` returns, with the target, and `plan.sample` leaves of it.
         schema: What the rows look like.
         plan: See `cross_validate`, which has the other arguments and the errors, too.
         with_importances: See `cross_validate`.
@@ -127,15 +131,12 @@ def cross_validate(
         estimator: A scikit-learn regressor, or a Pipeline that ends with one.
         rows: What it predicts from, without the target, and without gaps unless it takes them; unique index.
         target: The true values, with the same index.
-        plan: Folds, repeats and seed, and how many rows to sample.
+        plan: Folds, repeats and seed.
         with_importances: Whether to measure the permutation importance of each column.
 
     Raises:
         ConfigurationError: These rows can't train the model, or it predicts something that is not a number.
     """
-    if len(rows) > plan.rows:
-        rows = rows.sample(plan.rows, random_state=plan.seed)
-        target = target.loc[rows.index]
     true = target.to_numpy()
     scores, importances, out_of_fold = [], [], np.full(len(true), np.nan)
     splits = RepeatedKFold(n_splits=plan.folds, n_repeats=plan.repeats, random_state=plan.seed)

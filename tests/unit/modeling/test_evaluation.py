@@ -257,14 +257,15 @@ def test_the_model_itself_stays_unfitted(possums):
 def test_of_many_rows_a_sample_is_evaluated(possums, monkeypatch):
     monkeypatch.setattr(evaluation, "ROWS_FITTED", 50)
 
-    evaluated = ridge(possums[["hdlngth"]], possums["taill"])
+    rows = plan(len(possums)).sample(possums)
 
-    assert len(evaluated.folds) == 5
-    assert evaluated.predictions.index.nunique() == 50
-    assert set(evaluated.predictions.index) != set(possums.index[:50])
-    pd.testing.assert_series_equal(
-        evaluated.predictions["true"], possums["taill"].loc[evaluated.predictions.index], check_names=False
-    )
+    assert rows.index.nunique() == 50
+    assert set(rows.index) != set(possums.index[:50])
+    pd.testing.assert_frame_equal(rows, possums.loc[rows.index])
+
+
+def test_few_rows_are_all_evaluated(possums):
+    assert plan(len(possums)).sample(possums) is possums
 
 
 @pytest.mark.parametrize(
