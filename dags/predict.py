@@ -7,9 +7,9 @@ Triggered by hand with a `data_file`, it predicts for new {ROW}s, with the `mode
 ```
 the model, and the features that it was trained on; or new rows
  |
+ |  compare_with_training  logs whether the features have drifted
  |  run_prediction         predicts, in a virtual environment with just the model's own requirements
- |  compare_with_training  logs the errors, and whether the features have drifted
- |  plot_predictions       draws predicted and true values
+ |  plot_predictions       draws predicted and true values, and logs the errors
  |
  +-> S3                    the predictions: s3://{DATA_BUCKET}/{PREDICTIONS_FILE},
  |                         of new.csv s3://{DATA_BUCKET}/predictions/new.csv
@@ -123,7 +123,7 @@ def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.Dat
 
 @task
 @mlflow_task
-def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, model_run_id: str) -> None:
+def compare_with_training(features: pd.DataFrame, model_run_id: str) -> None:
     from include.modeling import drift
     from include.tracking import prediction_run, registry, runs, training_run
 
@@ -132,12 +132,11 @@ def compare_with_training(predictions: pd.DataFrame, features: pd.DataFrame, mod
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     trained = training_run.get(model_run_id)
     pipeline_run = context["run_id"] if new_rows else trained.pipeline_run
-    lineage = runs.lineage(pipeline_run, predictions, version.name, version.version, new_rows)
+    lineage = runs.lineage(pipeline_run, features, version.name, version.version, new_rows)
     reference = training_run.reference(model_run_id)[features.columns]
     drifted = drift.compare(reference, features, config.SEED)
     if not runs.find_finished(trained.experiment_id, lineage):
         with prediction_run.start(trained.experiment_id, lineage, version, new_rows, config.SCHEMA):
-            prediction_run.log_errors(predictions, "" if new_rows else "in_sample_", config.TARGET_UNIT)
             prediction_run.log_drift(drifted, reference, features)
     if config.FAIL_ON_DRIFT:
         drift.raise_if_drifted(drifted)
@@ -150,13 +149,16 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
     from include.tracking import prediction_run, registry, training_run
 
     context = get_current_context()
+    new_rows = bool(context["params"]["data_file"])
+    run_id = context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id")
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     model = f"{version.name}, version {version.version}"
     by_row = predictions.set_index(predictions.columns[0])
-    if context["params"]["data_file"]:
+    prediction_run.log_errors(run_id, by_row, "" if new_rows else "in_sample_", config.TARGET_UNIT)
+    if new_rows:
         training_target = training_run.reference(model_run_id)[config.TARGET]
         figure = plots.new_predictions(by_row, model, config.SCHEMA, training_target)
-        prediction_run.log_new_rows_plot(figure, context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id"))
+        prediction_run.log_new_rows_plot(figure, run_id)
     else:
         figure = plots.predictions(by_row, model, config.SCHEMA, config.PICTURE)
         prediction_run.log_plot(figure, config.PLOT_FILE, model_run_id, config.PLOTS)
@@ -175,6 +177,7 @@ def predict() -> None:
     features = fetch_feature_df_no_target(rows=rows, model_run_id=run_id, target_column=config.TARGET)
     target = fetch_target(rows=rows, target_column=config.TARGET)
     requirements = add_line_to_file(model_run_id=run_id)
+    compared = compare_with_training(features=features, model_run_id=run_id)
     run_prediction = ModelLoadAndPredictOperator(
         task_id="run_prediction",
         mlflow_conn_id=config.MLFLOW_CONNECTION,
@@ -185,7 +188,6 @@ def predict() -> None:
     )
     run_prediction.operator_extra_links = (VersionLink(),)
     predictions = list_to_dataframe(predictions=run_prediction.output, target=target)
-    compared = compare_with_training(predictions=predictions, features=features, model_run_id=run_id)
     plot = plot_predictions(predictions=predictions, model_run_id=run_id)
     saved = aql.export_file(
         task_id="save_predictions",
@@ -201,7 +203,7 @@ def predict() -> None:
     linked(saved, ObjectLink())
 
     requirements >> run_prediction
-    compared >> [plot, saved]  # it starts the MLflow run of new rows, and FAIL_ON_DRIFT may stop it
+    compared >> [plot, saved]  # it starts the MLflow run that gets the errors, and fails it if FAIL_ON_DRIFT says so
 
 
 predict()

@@ -59,14 +59,14 @@ def start(
         yield run_id
 
 
-def log_errors(predictions: pd.DataFrame, prefix: str, unit: str) -> None:
+def log_errors(run_id: str, predictions: pd.DataFrame, prefix: str, unit: str) -> None:
     """Log the errors on the rows whose true values are known, if there are any; `prefix` says which rows these are."""
     known = predictions.dropna()
     if "true" not in known or known.empty:
         return
     found = errors(known["true"], known["predicted"])
     defined = {name: value for name, value in found.items() if not math.isnan(value)}  # one row has no R²
-    mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()})
+    mlflow.log_metrics({f"{prefix}{name}": value for name, value in defined.items()}, run_id=run_id)
     for name, value in defined.items():
         log.info("%s%s: %s", prefix, name, amount(value, "" if name == "r2" else unit))
 
@@ -77,7 +77,7 @@ def log_drift(drift: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFram
     Args:
         drift: What `drift.compare` returns for the other two.
         reference: The features of the training data.
-        current: The features of the rows that were predicted.
+        current: The features of the rows to predict for.
     """
     drifted = list(drift.index[drift["drifted"]])
     if drifted:

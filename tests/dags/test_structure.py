@@ -61,7 +61,7 @@ EDGES: dict[str, dict[str, set[str]]] = {
         },
         "add_line_to_file": {"run_prediction"},
         "run_prediction": {"list_to_dataframe"},
-        "list_to_dataframe": {"plot_predictions", "compare_with_training", "save_predictions"},
+        "list_to_dataframe": {"plot_predictions", "save_predictions"},
         "compare_with_training": {"plot_predictions", "save_predictions"},
         "plot_predictions": set(),
         "save_predictions": set(),
