@@ -26,6 +26,16 @@ class Categorical:
 
     values: tuple[str, ...] = ()
 
+    def __new__(cls, *arguments: object, **_: object) -> Categorical:
+        """Raise ConfigurationError if the labels are not in parentheses of their own."""
+        if len(arguments) > 1:
+            raise _rejected(
+                "COLUMNS",
+                f"has Categorical{arguments!r}, without parentheses of their own around the labels",
+                f"Write Categorical({arguments!r}).",
+            )
+        return super().__new__(cls)
+
 
 Column = Numeric | Categorical
 
