@@ -95,7 +95,7 @@ def extract_data() -> pd.DataFrame:
     from include.modeling.rows import read_training_rows
 
     context = get_current_context()
-    data_file = sources.read_data_file(context["params"]["data_file"])
+    data_file = sources.read_data_file(defaults.run_params(context)["data_file"])
     context["ti"].xcom_push("data_version", data_file.version)
     return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS)
 

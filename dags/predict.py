@@ -52,7 +52,8 @@ def fetch_rows() -> pd.DataFrame | None:
     from include.modeling.rows import read_new_rows
 
     context = get_current_context()
-    data_file, model = context["params"]["data_file"], context["params"]["model"]
+    params = defaults.run_params(context)
+    data_file, model = params["data_file"], params["model"]
     if not data_file:
         return None
     file = sources.read_data_file(data_file)

@@ -66,7 +66,7 @@ def fetch_experiment_id() -> str:
 @task_boundary
 def fetch_hyper_parameters() -> dict[str, Any]:
     """Those that `feature_eng` was triggered with; its own, if this run was started by hand."""
-    own = get_current_context()["params"]["hyper_parameters"]
+    own = defaults.run_params(get_current_context())["hyper_parameters"]
     return upstream.feature_eng_run().extra.get("hyper_parameters", own)
 
 

@@ -60,13 +60,18 @@ RULES: dict[str, dict[str, Any]] = {
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError for the first setting, by name, that has a value that it can't have."""
+    """Raise ConfigurationError for the first setting that has a value that it can't have. Names it."""
     for name, rule in RULES.items():
         value = list(settings[name]) if isinstance(settings[name], tuple) else settings[name]  # JSON has no tuples
         if not Draft4Validator(rule).is_valid(value):
             raise ConfigurationError(
                 f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
             )
+    if settings["PICTURE"] and not settings["PICTURE"].is_file():
+        raise ConfigurationError(
+            f"PICTURE_FILE in include/config.py is {settings['PICTURE_FILE']!r}, but include/ has no such file. Put "
+            "the picture there, or set PICTURE_FILE to None."
+        )
     check_schedule(settings["SCHEDULE"], (settings["FEATURES_DATASET"], settings["MODEL_DATASET"]))
     check_hyper_parameters(settings["HYPER_PARAMETERS"], settings["HYPER_PARAMETER_RULES"])
 

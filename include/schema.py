@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from include.errors import ConfigurationError
 
+MANY_GAPS = 0.2  # of the rows: to leave out more is a warning
 WHOLE_NUMBER = r"(?:0|-?[1-9][0-9]{0,17})"  # written as Python writes it, and fits 64 bits
 
 
@@ -25,6 +26,16 @@ class Categorical:
     """A column of labels. With `values`, only those are allowed."""
 
     values: tuple[str, ...] = ()
+
+    def __new__(cls, *arguments: object, **_: object) -> Categorical:
+        """Raise ConfigurationError if the labels are not in parentheses of their own."""
+        if len(arguments) > 1:
+            raise _rejected(
+                "COLUMNS",
+                f"has Categorical{arguments!r}, without parentheses of their own around the labels",
+                f"Write Categorical({arguments!r}).",
+            )
+        return super().__new__(cls)
 
 
 Column = Numeric | Categorical

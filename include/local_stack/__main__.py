@@ -18,6 +18,7 @@ from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import NOT_UP, PORTS, Stack, StackError
 from include.modeling.amounts import with_spread
+from include.schema import MANY_GAPS
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -72,7 +73,10 @@ def model(api: str, run_id: str) -> dict[str, str]:
     version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
     training = run_data(api, version["run_id"])
     read = run_data(api, training["tags"]["features_run"])["params"]
-    gaps = f" ({read['rows_left_out']} more have gaps and are left out)" if read["rows_left_out"] != "0" else ""
+    left_out = int(read["rows_left_out"])
+    many = left_out > MANY_GAPS * (left_out + int(read["rows"])) and not config.SCHEMA.keep_gaps
+    hint = "; ROWS_WITH_GAPS in include/config.py can keep them" if many else ""
+    gaps = f" ({left_out} more have gaps and are left out{hint})" if left_out else ""
     metrics = training["metrics"]
     error = with_spread(metrics["cv_rmse"], metrics["cv_rmse_std"], config.TARGET_UNIT)
     tags = {tag["key"]: tag["value"] for tag in version["tags"]}

@@ -127,7 +127,7 @@ def column_names(header: list[str], schema: Schema, optional: set[str], errors: 
         found = textwrap.shorten(", ".join(header), 300, placeholder=" ...")
         errors.add(
             f"there is no column {', '.join(missing)}. The file has {found}. "
-            "Rename columns in the file, or change COLUMNS, TARGET or ROW_NUMBER in include/config.py."
+            + errors.cure("Rename or add columns in the file", "change COLUMNS, TARGET or ROW_NUMBER")
         )
     return names
 

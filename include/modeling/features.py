@@ -14,9 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from include.errors import DataError
-from include.schema import WHOLE_NUMBER, Categorical, Schema
+from include.schema import MANY_GAPS, WHOLE_NUMBER, Categorical, Schema
 
 log = logging.getLogger(__name__)
+KEEP_GAPS = (
+    'Fill the gaps or, to train on these rows as they are, set ROWS_WITH_GAPS = "keep" in include/config.py and '
+    "MODEL_CLASS to a regressor that takes gaps, such as sklearn.ensemble.HistGradientBoostingRegressor."
+)
 
 
 def usable_rows(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -30,16 +34,22 @@ def usable_rows(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     if not schema.keep_gaps:
         return complete_rows(rows)
     known = rows.dropna(subset=[schema.target]) if schema.target in rows else rows
-    log.info("%d of %d rows have no %s and are left out", len(rows) - len(known), len(rows), schema.target)
+    if len(known) < len(rows):
+        log.info("%d of %d rows have no %s and are left out", len(rows) - len(known), len(rows), schema.target)
     return known.astype(dict.fromkeys(known.select_dtypes("Int64").columns, "float64"))
 
 
 def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows with a gap. Filling the gaps would let each row's features depend on other rows."""
     complete = rows.dropna()
-    gaps = ", ".join(f"{name} {count}" for name, count in rows.isna().sum().items() if count)
-    where = f" ({gaps})" if gaps else ""
-    log.info("%d of %d rows have gaps%s and are left out", len(rows) - len(complete), len(rows), where)
+    left_out = len(rows) - len(complete)
+    if left_out:
+        counts = rows.isna().sum().sort_values(ascending=False, kind="stable")
+        gaps = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+        many = left_out > MANY_GAPS * len(rows)
+        cure = f". {KEEP_GAPS}" if many else ""
+        level = logging.WARNING if many else logging.INFO
+        log.log(level, "%d of %d rows have gaps (%s) and are left out%s", left_out, len(rows), gaps, cure)
     integers = complete.select_dtypes("Int64").columns  # nullable because of the gaps
     return complete.astype(dict.fromkeys(integers, "int64"))
 
@@ -48,7 +58,8 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
     """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
     A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
-    the others for each label seen when fitted. An unknown label counts as none of the known ones, with a warning.
+    the others for each label seen when fitted. An unknown label counts as none of the known ones, with a
+    warning. If the schema keeps gaps there is none, since scikit-learn would warn of each gap, too.
 
     Args:
         schema: What the rows look like.
@@ -61,7 +72,8 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
     listed = [name for name in known if known[name]]
     not_listed = [name for name in known if not known[name]]
     categories = [known[name] for name in listed]
-    options = {"handle_unknown": "warn", "sparse_output": False, "feature_name_combiner": feature_name}
+    unknown = "ignore" if schema.keep_gaps else "warn"
+    options = {"handle_unknown": unknown, "sparse_output": False, "feature_name_combiner": feature_name}
     encode = ColumnTransformer(
         [
             ("labels", OneHotEncoder(**options), not_listed),
@@ -89,9 +101,7 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
     """
     _check_feature_names(rows, schema)
     transformer = make_transformer(schema, rows)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)  # gaps
-        features = transformer.fit_transform(rows[schema.inputs])
+    features = transformer.fit_transform(rows[schema.inputs])
     log.info("Created %d features from %d columns: %s", features.shape[1], len(schema.inputs), ", ".join(features))
     features[schema.target] = rows[schema.target]
     return features, transformer

@@ -23,15 +23,23 @@ class _Error:
 
 
 class FileErrors:
-    """Collects the errors of the file `source`, which is named as the user named it."""
+    """Collects the errors of the file `source`, which is named as the user named it.
 
-    def __init__(self, source: str) -> None:
+    `new_rows` are for a model that exists: its columns in `include/config.py` are not to be changed for them.
+    """
+
+    def __init__(self, source: str, *, new_rows: bool = False) -> None:
         self.source = source
+        self._new_rows = new_rows
         self._errors: list[_Error] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
+
+    def cure(self, in_file: str, in_config: str) -> str:
+        """Return what to do about an error: in the file or, unless these are new rows, in `include/config.py`."""
+        return f"{in_file}." if self._new_rows else f"{in_file}, or {in_config} in include/config.py."
 
     def add(self, text: str) -> None:
         """Add an error that concerns a column or the file."""

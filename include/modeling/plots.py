@@ -36,7 +36,7 @@ def predictions(predicted: pd.DataFrame, model: str, schema: Schema, picture: Pa
         predicted: The in-sample predictions, indexed by row number.
         model: The model's name, for the title.
         schema: The words for the target, its unit and a row.
-        picture: An image for the corner. A missing file is left out.
+        picture: An image for the corner, if there is to be one.
     """
     drawn = min(len(predicted), MARKS)
     selected = np.linspace(0, len(predicted) - 1, drawn).astype(int)
@@ -61,7 +61,7 @@ def predictions(predicted: pd.DataFrame, model: str, schema: Schema, picture: Pa
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False)
     axes.grid(axis="y", color=QUIET, linewidth=0.5, alpha=0.5)
     axes.spines[["top", "right"]].set_visible(False)
-    if picture and picture.is_file():
+    if picture:
         corner = axes.inset_axes((0.87, 1.005, 0.13, 0.2), anchor="SE")
         corner.imshow(matplotlib.image.imread(picture))
         corner.axis("off")

@@ -91,7 +91,7 @@ def read_rows(file: DataFile, schema: Schema, *, target_required: bool = True) -
     Raises:
         DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
     """
-    errors = FileErrors(file.address)
+    errors = FileErrors(file.address, new_rows=not target_required)
     is_parquet = file.address.lower().endswith(".parquet")
     read_table = parquet_table.read_table if is_parquet else csv_text.read_table
     table = read_table(file.content, schema, errors, target_required=target_required)
@@ -162,9 +162,7 @@ def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Serie
     errors.add_cells(numbers, infinite, "is not finite. Correct it, or leave the cell empty.")
     bounds = f"{column.low:g} and {column.high:g}"
     outside = ((numbers < column.low) | (numbers > column.high)) & ~infinite
-    errors.add_cells(
-        numbers, outside, f"is not between {bounds}. Correct it, or the bounds in COLUMNS in include/config.py."
-    )
+    errors.add_cells(numbers, outside, f"is not between {bounds}. {errors.cure('Correct it', 'the bounds in COLUMNS')}")
     return numbers
 
 
@@ -191,7 +189,7 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
         labels = pd.Series([int(label) for label in whole], index=whole.index, dtype="Int64")
     if column.values:
         wrong = labels[~labels.astype(str).isin(column.values)]
-        why = f"is none of {', '.join(column.values)}. Correct it, or add it to COLUMNS in include/config.py."
+        why = f"is none of {', '.join(column.values)}. {errors.cure('Correct it', 'add it to COLUMNS')}"
     else:
         wrong = labels[_formulas(labels)]
         why = "looks like a formula. Write it as plain text."
@@ -200,8 +198,8 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
     count = labels.nunique()
     if count > max_categories:
         errors.add(
-            f"column {values.name}: {count:,} different labels, and each would become a feature. Take the column out "
-            f"of COLUMNS, or raise MAX_CATEGORIES ({max_categories}) in include/config.py."
+            f"column {values.name}: {count:,} different labels, more than MAX_CATEGORIES ({max_categories}). "
+            + errors.cure("Use fewer", "take the column out of COLUMNS or raise MAX_CATEGORIES")
         )
     return values.map(labels)
 

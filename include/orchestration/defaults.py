@@ -11,6 +11,7 @@ from airflow.models import Param
 
 from include import config
 from include.config_rules import DATA_FILE_PATTERN, DATA_FILE_WORDS
+from include.errors import ConfigurationError
 from include.orchestration.sources import allowed_hosts
 
 # Retries get past an outage of a minute or two; permanent errors fail at once (include/orchestration/retries.py).
@@ -91,6 +92,23 @@ def data_file() -> Param:
             f"The {config.ROW}s to train on: {_data_file_words()}. With the columns that include/config.py names."
         ),
     )
+
+
+def run_params(context: Any) -> dict[str, Any]:
+    """Return the params of a run.
+
+    Raises:
+        ConfigurationError: It was triggered with a name that is not a param. Airflow alone would ignore it.
+    """
+    dag = context["dag"]
+    unknown = [name for name in context["dag_run"].conf or {} if name not in dag.params]
+    if unknown:
+        raise ConfigurationError(
+            f"This run was triggered with {', '.join(map(repr, unknown))}, but the params of {dag.dag_id} are "
+            f"{', '.join(dag.params)}. Correct the name, and trigger it again."
+        )
+    params: dict[str, Any] = context["params"]
+    return params
 
 
 def schedule(setting: str | None) -> str | list[Dataset] | None:

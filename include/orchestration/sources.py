@@ -67,7 +67,8 @@ def _read_local(name: str, folder: Path) -> DataFile:
     path = folder / name
     if not path.is_file():
         raise DataError(
-            f"{path} is missing. Put the data there, or name another file (DATA_FILE in include/config.py)."
+            f"{path} is missing. Put the data there, or name another file: on the form, or as DATA_FILE in "
+            "include/config.py."
         )
     if path.resolve().parent != folder.resolve():
         raise DataError(f"{path} leads out of {folder}. Copy the file there.")

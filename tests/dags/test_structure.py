@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.datasets import Dataset
@@ -228,7 +229,11 @@ def test_training_takes_the_hyperparameters_of_the_announcement(chosen, monkeypa
     fetch = BAG.dags["train"].get_task("fetch_hyper_parameters").python_callable
     announced = upstream.UpstreamRun("feature_eng", "a run", {"hyper_parameters": chosen})
     monkeypatch.setattr(upstream, "feature_eng_run", lambda: announced)
-    own = {"params": {"hyper_parameters": {"alphas": [2.0]}}}
+    own = {
+        "params": {"hyper_parameters": {"alphas": [2.0]}},
+        "dag": BAG.dags["train"],
+        "dag_run": SimpleNamespace(conf={}),
+    }
     monkeypatch.setitem(fetch.__wrapped__.__globals__, "get_current_context", lambda: own)
 
     assert fetch() == chosen

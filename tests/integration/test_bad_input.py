@@ -89,6 +89,10 @@ def test_a_missing_file(fails):
     assert "no_such_file.csv is missing" in fails(data_file="no_such_file.csv")
 
 
+def test_a_param_that_the_dag_does_not_have(fails):
+    assert "triggered with 'datafile', but the params of feature_eng are data_file" in fails(datafile="possum.csv")
+
+
 def test_hyperparameters_that_the_model_does_not_take(fails):
     text = fails(hyper_parameters={"alphabet": [1.0]})
 

@@ -121,6 +121,7 @@ def test_an_unknown_label_counts_as_none_of_the_known_ones(post):
     [
         ({"age": None}, "row 2, column age: the value is missing"),
         ({"age": "old"}, "age"),
+        ({"hdlngth": "92,5"}, "column hdlngth to type 'float64'"),
         ({"site": None}, "site"),
         ({"site": "north"}, "site"),
         ({"Pop": "vic"}, "row 2, column Pop: 'vic' is none of Vic, other"),

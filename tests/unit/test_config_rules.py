@@ -35,6 +35,8 @@ GOOD = {
     "MODEL_DATASET": "model",
     "OWNER": "team",
     "PLOT_FILE": "tails.png",
+    "PICTURE_FILE": None,
+    "PICTURE": None,
     "DATA_FILE": "tails.csv",
     "ROWS_WITH_GAPS": "drop",
     "FOLDS": 5,
@@ -111,6 +113,20 @@ def test_a_wrong_value_is_rejected(name, value, cure):
 
     assert str(error.value).startswith(f"{name} in include/config.py is {value!r}. It has to be ")
     assert cure in str(error.value)
+
+
+def test_a_picture_that_is_missing_is_rejected(tmp_path):
+    picture = {"PICTURE_FILE": "tail.jpeg", "PICTURE": tmp_path / "tail.jpeg"}
+
+    with pytest.raises(ConfigurationError) as error:
+        check_settings(GOOD | picture)
+
+    assert str(error.value) == (
+        "PICTURE_FILE in include/config.py is 'tail.jpeg', but include/ has no such file. Put the picture there, or "
+        "set PICTURE_FILE to None."
+    )
+    picture["PICTURE"].touch()
+    check_settings(GOOD | picture)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,15 @@ REFUSED |= {
 }
 
 
+def test_labels_without_parentheses_of_their_own_are_rejected():
+    with pytest.raises(
+        ConfigurationError, match=r"^COLUMNS in include/config.py has Categorical\('f', 'm'\), .*Write "
+    ) as error:
+        Categorical("f", "m")
+
+    assert str(error.value).endswith("Write Categorical(('f', 'm')).")
+
+
 @pytest.mark.parametrize(("change", "setting", "cure"), REFUSED.values(), ids=REFUSED)
 def test_a_schema_that_cannot_be_used_is_rejected(change, setting, cure):
     with pytest.raises(ConfigurationError, match=rf"(?s)^{setting} in include/config.py .*{cure}"):

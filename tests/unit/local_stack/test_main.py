@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,29 @@ def test_what_is_not_a_port_is_rejected(variable, command, port, monkeypatch, ca
     assert main.main(command) == 1
 
     assert f"{variable} is '{port}', which is not a port. Set it to a number" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        (0, ""),
+        (2, " (2 more have gaps and are left out)"),
+        (3, " (3 more have gaps and are left out; ROWS_WITH_GAPS in include/config.py can keep them)"),
+    ],
+)
+def test_the_summary_says_what_to_do_about_many_gaps(left_out, words, server):
+    version = {"name": "Tails", "version": "1", "run_id": "training", "current_stage": "Staging"}
+    data = {
+        "params": {"rows": "10", "rows_left_out": str(left_out), "data_file": "possum.csv"},
+        "metrics": {"cv_rmse": 1.2, "cv_rmse_std": 0.2},
+        "tags": {"features_run": "features"},
+    }
+    items = {kind: [{"key": key, "value": value} for key, value in each.items()] for kind, each in data.items()}
+    answers = {
+        "/model-versions/search": {"model_versions": [version]},
+        "/model-versions/get": {"model_version": version | {"tags": [{"key": "promotion", "value": "champion: good"}]}},
+        "/runs/get": {"run": {"data": items}},
+    }
+    server.answer = lambda request: (200, json.dumps(answers[request.path.partition("?")[0]]))
+
+    assert main.model(server.url, "manual")["Data"] == f"10 animals from possum.csv{words}"

@@ -115,13 +115,13 @@ BAD = {
     "separated by tabs": (POSSUMS.replace(",", "\t"), [r"separated by '\t'", "Save it separated by commas"]),
     "a blank line above the header": ("\n" + POSSUMS, ["line 1 is blank", "Put the header there"]),
     "a comment above the header": (f"# possums\n{POSSUMS}", ["line 2 has 14 fields, the header 1"]),
-    "no header": ("\n".join(LINES), ["no column 'site'", "The file has 1, 1, Vic, m, 8", "Rename columns"]),
+    "no header": ("\n".join(LINES), ["no column 'site'", "The file has 1, 1, Vic, m, 8", "Rename or add columns"]),
     "a column twice": (with_column("age", "3"), ["2 columns named 'age'", "Keep one of them"]),
     "a column twice, in other case": (
         with_column("AGE", "3").replace("age", "Age", 1),
         ["2 columns named 'age'", "Keep one of them"],
     ),
-    "a column missing": (POSSUMS.replace("skullw", "breadth", 1), ["no column 'skullw'", "Rename columns"]),
+    "a column missing": (POSSUMS.replace("skullw", "breadth", 1), ["no column 'skullw'", "Rename or add columns"]),
     "a column misspelt": (POSSUMS.replace("skullw", "skulw", 1), ["no column 'skullw'", "(did you mean 'skulw'?)"]),
     "no row numbers": (
         POSSUMS.replace("case", "animal", 1),

@@ -99,7 +99,20 @@ def test_rows_with_gaps_are_left_out_and_counted(caplog):
 
     expected = pd.DataFrame({"site": [1, 4], "sex": ["f", "m"], "age": [1.0, 4.0]}, pd.Index([7, 10], name="id"))
     pd.testing.assert_frame_equal(complete, expected)
-    assert "2 of 4 rows have gaps (site 1, sex 2) and are left out" in caplog.text
+    assert "2 of 4 rows have gaps (sex 2, site 1) and are left out" in caplog.text
+
+
+@pytest.mark.parametrize(("gaps", "level"), [(2, "INFO"), (3, "WARNING")])
+def test_leaving_out_more_than_a_fifth_of_the_rows_is_a_warning_with_the_cure(gaps, level, caplog):
+    rows = pd.DataFrame({"age": [np.nan] * gaps + [1.0] * (10 - gaps), "y": 1.0})
+
+    with caplog.at_level(logging.INFO):
+        complete_rows(rows)
+
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert f"{gaps} of 10 rows have gaps (age {gaps}) and are left out" in record.getMessage()
+    assert ('ROWS_WITH_GAPS = "keep"' in record.getMessage()) == (level == "WARNING")
 
 
 def test_rows_without_gaps_stay_as_they_are(rows, caplog):
@@ -107,7 +120,7 @@ def test_rows_without_gaps_stay_as_they_are(rows, caplog):
         complete = complete_rows(rows)
 
     pd.testing.assert_frame_equal(complete, rows)
-    assert "0 of 3 rows have gaps and are left out" in caplog.text
+    assert caplog.text == ""
 
 
 @pytest.fixture
@@ -132,6 +145,13 @@ def test_rows_with_gaps_are_kept_where_the_model_takes_them_but_for_those_withou
 
     pd.testing.assert_frame_equal(usable, with_gaps.iloc[:3].astype({"site": "float64"}))
     assert "1 of 4 rows have no y and are left out" in caplog.text
+
+
+def test_nothing_is_said_where_each_row_has_the_target(with_gaps, caplog):
+    with caplog.at_level(logging.INFO):
+        usable_rows(with_gaps.dropna(subset=["y"]), GAPS)
+
+    assert caplog.text == ""
 
 
 def test_new_rows_without_the_target_are_all_kept(with_gaps):
@@ -162,7 +182,7 @@ def test_a_missing_number_stays_missing_and_a_missing_label_is_none_of_the_known
 
 
 @pytest.mark.parametrize("site", [[3, 11, 99], [3.0, 11.0, np.nan]], ids=["integers", "decimals"])
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.filterwarnings("error")
 def test_new_rows_with_gaps_get_the_features_of_old_ones(site, with_gaps):
     features, transformer = engineer(usable_rows(with_gaps, GAPS), GAPS)
 
@@ -181,7 +201,7 @@ def test_listed_labels_do_as_well_with_gaps(with_gaps):
     assert list(features) == ["site_3", "site_5", "site_11", "sex_m", "sex_f", "sex_x", "age", "y"]
 
 
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.filterwarnings("error")
 def test_a_transformer_for_rows_with_gaps_can_be_cloned(with_gaps):
     usable = usable_rows(with_gaps, GAPS)
     transformer = make_transformer(GAPS, usable)

@@ -427,6 +427,23 @@ def test_new_rows_may_have_empty_columns_and_no_target():
     assert "taill" not in rows
 
 
+def test_the_cure_for_new_rows_is_in_the_file():
+    text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth\n5,3,x,f,99,90,55,85\n"
+
+    with pytest.raises(DataError, match=r"(?s)Rename or add columns in the file\.\n.* Correct it\.\n") as error:
+        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+
+    assert "new.csv has 3 errors" in str(error.value)
+    assert "include/config.py" not in str(error.value)
+
+
+def test_new_rows_with_more_labels_than_may_be_name_no_cure_in_the_configuration():
+    rows = "\n".join(["label", *(f"s{n}" for n in range(101))])
+
+    with pytest.raises(DataError, match=r"101 different labels, more than MAX_CATEGORIES \(100\)\. Use fewer\.$"):
+        read_new_rows(DataFile("new.csv", rows.encode()), schema(label=Categorical()))
+
+
 def test_new_rows_that_all_have_gaps_are_rejected_where_the_model_takes_none():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from airflow.exceptions import ParamValidationError
 
 from include import config
+from include.errors import ConfigurationError
 from include.orchestration import defaults
 
 
@@ -51,3 +54,23 @@ def test_without_hosts_a_form_takes_no_https_address():
         defaults.new_data_file().resolve("https://data.example.org/new.csv")
 
     assert "(hosts now: none)" in defaults.new_data_file().description
+
+
+@pytest.mark.parametrize("conf", [None, {}, {"data_file": "new.csv"}], ids=["by a Dataset", "by hand", "a param"])
+def test_a_run_has_its_params(conf):
+    assert defaults.run_params(context(conf)) == {"data_file": "possum.csv"}
+
+
+def test_a_run_that_was_triggered_with_an_unknown_param_is_rejected():
+    with pytest.raises(ConfigurationError) as error:
+        defaults.run_params(context({"data_file": "new.csv", "datafile": "new.csv"}))
+
+    assert str(error.value) == (
+        "This run was triggered with 'datafile', but the params of feature_eng are data_file, hyper_parameters. "
+        "Correct the name, and trigger it again."
+    )
+
+
+def context(conf: dict | None) -> dict:
+    dag = SimpleNamespace(dag_id="feature_eng", params={"data_file": "possum.csv", "hyper_parameters": {}})
+    return {"dag": dag, "dag_run": SimpleNamespace(conf=conf), "params": {"data_file": "possum.csv"}}

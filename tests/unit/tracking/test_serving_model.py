@@ -41,7 +41,7 @@ def ridge():
     return model
 
 
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("model", "keep_gaps"), [(Ridge(), False), (HistGradientBoostingRegressor(max_iter=9), True)])
 def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, keep_gaps):
     chained, expected, rows = fitted(model, keep_gaps=keep_gaps)
@@ -84,7 +84,7 @@ def test_many_wrong_values_are_counted(ridge):
         ridge.predict(pd.DataFrame([ANIMAL | {"age": 99}] * 100))
 
 
-@pytest.mark.filterwarnings("ignore:Found unknown categories")
+@pytest.mark.filterwarnings("error")
 def test_with_gaps_kept_a_value_may_be_missing_but_not_wrong():
     chained, _, _ = fitted(HistGradientBoostingRegressor(max_iter=9), keep_gaps=True)
 
