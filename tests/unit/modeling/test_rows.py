@@ -427,6 +427,13 @@ def test_new_rows_may_have_empty_columns_and_no_target():
     assert "taill" not in rows
 
 
+def test_new_rows_need_their_row_numbers():
+    text = POSSUMS.replace("case,", "number,")
+
+    with pytest.raises(DataError, match=r"^new\.csv: there is no column 'case'"):
+        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+
+
 def test_new_rows_that_all_have_gaps_are_rejected_where_the_model_takes_none():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
 
