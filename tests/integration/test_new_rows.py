@@ -65,18 +65,6 @@ def fails(include, run_dag, pipeline_runs, snapshot, caplog):
     return fails
 
 
-@pytest.fixture
-def tracked(client):
-    """The MLflow run that a run of `predict` has left."""
-
-    def tracked(run):
-        experiment = client.get_experiment_by_name("Possum_tails")
-        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
-        return found
-
-    return tracked
-
-
 def test_rows_of_the_training_get_the_predictions_of_the_pipeline(predicted, read_csv):
     pipeline = read_csv("possum_tail_length.csv").set_index("case")
 
