@@ -44,10 +44,11 @@ def contents(pipeline_runs, s3):
         session.execute(text("CREATE TABLE kept AS TABLE xcom"))
         session.query(XCom).filter(XCom.dag_id.not_in(DAG_IDS)).delete()  # parts of DAGs that other tests have run
     yield read
-    for key in read().keys() - objects.keys():
+    left = read()
+    for key in left.keys() - objects.keys():
         s3.delete_object(Bucket="localxcom", Key=key)
-    for key, body in objects.items():
-        s3.put_object(Bucket="localxcom", Key=key, Body=body)
+    for key in objects.keys() - left.keys():
+        s3.put_object(Bucket="localxcom", Key=key, Body=objects[key])
     with create_session() as session:
         session.execute(text("DELETE FROM xcom"))
         session.execute(text("INSERT INTO xcom SELECT * FROM kept"))
