@@ -8,13 +8,12 @@ import re
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from harness import ROOT
 
 from include.tracking.pages import seen_by_browser
 
-ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = ("scheduler", "webserver", "triggerer")
 ADDED = ("minio", "mlflow")
 LOOPBACK = "127.0.0.1"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-from pathlib import Path
 
 import pytest
 from airflow.models import Connection
+from harness import ROOT
 from readers import docker_env_file, line_by_line
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / ".env_example").read_text()
 VARIABLES = line_by_line(TEXT)
 NEEDED, LAPTOP = map(line_by_line, re.split(r"^# =+ Part 2.*$", TEXT, flags=re.MULTILINE))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
+from harness import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
-ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12")
 AIRFLOW = "2.11.0"  # of astro-runtime:13.4.0
 LOCKS = ROOT / "include" / "local_stack" / "locks"

@@ -6,7 +6,6 @@ import itertools
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,11 +13,11 @@ from airflow.datasets import Dataset
 from airflow.exceptions import ParamValidationError
 from airflow.models import DagBag
 from airflow.utils.trigger_rule import TriggerRule
+from harness import ROOT
 
 from include import config
 from include.orchestration import upstream
 
-ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, MODEL = "prepare_mlflow_experiment", "register_model"
 EDGES: dict[str, dict[str, set[str]]] = {
     "feature_eng": {

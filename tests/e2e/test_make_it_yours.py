@@ -5,6 +5,7 @@ possums is left in what the DAGs create.
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import json
 import os
@@ -140,18 +141,21 @@ def environment(mine):
 
 
 @pytest.fixture(scope="module")
-def make(mine, environment):
-    """Runs make in the copy."""
-
-    def run(target: str) -> None:
-        done = subprocess.run(["make", target], cwd=mine, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-
-    return run
+def checks(mine, environment):
+    """`make test-fast` and `make lint` in the copy, at work while the DAGs run, and the files that they print to."""
+    with contextlib.ExitStack() as end:
+        started = {}
+        for target in ("test-fast", "lint"):
+            printed = mine.parent / f"{target}.txt"
+            file = end.enter_context(printed.open("w"))
+            process = subprocess.Popen(["make", target], cwd=mine, env=environment, stdout=file, stderr=file)
+            end.callback(process.wait)
+            started[target] = process, printed
+        yield started
 
 
 @pytest.fixture(scope="module")
-def ran(mine, environment):
+def ran(mine, environment, checks):
     """The services after a run of the pipeline and of predict for new patients, and what the runs have printed."""
     home = mine.parent / "home"
     services = stack.Stack(home)
@@ -209,8 +213,10 @@ def tracked(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("target", ["test-fast", "lint"])
-def test_the_checks_pass(target, make):
-    make(target)
+def test_the_checks_pass(target, checks):
+    process, printed = checks[target]
+
+    assert process.wait() == 0, printed.read_text()[-5000:]
 
 
 def test_it_makes_what_the_config_says(made):

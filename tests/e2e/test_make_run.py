@@ -15,6 +15,7 @@ import pytest
 import requests
 from harness.clone import Clone
 
+from include.local_stack.pipeline import Pipeline
 from include.local_stack.stack import free_port
 
 pytestmark = pytest.mark.timeout(1800)
@@ -87,6 +88,11 @@ def test_status_says_what_is_up(runs, clone):
     assert re.findall(r"(\w+) +RUNNING", status) == ["postgres", "s3", "mlflow", "scheduler", "webserver", "triggerer"]
 
 
+def test_logins_are_not_limited(runs, clone):
+    for _ in range(15):
+        Pipeline(f"http://127.0.0.1:{clone.ports['AIRFLOW_PORT']}").call("dags")
+
+
 def test_make_serve_answers_until_it_is_interrupted(runs, clone):
     command = ["make", "serve", f"SERVE_PORT={free_port()}"]
     serving = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, **clone.shell)
@@ -125,7 +131,9 @@ def test_no_secret_is_readable_by_others(runs, clone):
     assert len(secrets) == 4
     for process in clone.processes():
         assert not any(secret in " ".join(process.cmdline()) for secret in secrets)
-    for file in (clone.folder / ".local").rglob("*"):
+    local = clone.folder / ".local"
+    written = [file for item in local.iterdir() if item.name != "mlflow-server" for file in (item, *item.rglob("*"))]
+    for file in written:
         if file.is_file() and file.stat().st_mode & 0o077 and file.stat().st_size < 10_000_000:
             assert not any(secret.encode() in file.read_bytes() for secret in secrets), file
 

@@ -20,40 +20,54 @@ def clone(tmp_path_factory):
     clone.make("stop")
 
 
-@pytest.fixture
-def started(clone):
-    """The clone, with all services up."""
-    clone.start()
-    return clone
-
-
-def test_an_interrupted_run_says_that_it_goes_on(started):
+@pytest.fixture(scope="module")
+def interrupted(clone):
+    """What stands behind `make run`, interrupted while the DAGs run: its exit status, what it
+    printed, and what `make status` says then."""
     run = subprocess.Popen(
         [".venv/bin/python", "-m", "include.local_stack", "run"],
         stdout=subprocess.PIPE,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # whatever the tests themselves ignore
-        **started.shell,
+        **clone.shell,
     )
     next(line for line in run.stdout if "feature_eng" in line)
-
     run.send_signal(signal.SIGINT)
-
-    assert "What has been started keeps running; make stop stops it." in run.communicate()[0]
-    assert run.returncode == 130
-
-
-def test_stop_leaves_no_process(started):
-    assert started.processes()
-
-    assert started.make("stop").returncode == 0
-
-    assert started.processes() == []
-    assert started.make("status").stdout.count("STOPPED") == 6
+    printed = run.communicate()[0]
+    return run.returncode, printed, clone.make("status").stdout
 
 
-def test_clean_deletes_the_data_and_leaves_what_is_installed(started):
-    assert started.make("clean").returncode == 0
+@pytest.fixture(scope="module")
+def stopped(clone, interrupted):
+    """`make stop` after it: its exit status, what is left running, and what `make status` says."""
+    assert clone.processes()
+    return clone.make("stop").returncode, clone.processes(), clone.make("status").stdout
 
-    assert started.processes() == []
-    assert [file.name for file in (started.folder / ".local").iterdir()] == ["mlflow-server"]
-    assert (started.folder / ".venv").exists()
+
+@pytest.fixture(scope="module")
+def cleaned(clone, stopped):
+    """`make clean` after that: its exit status, and what is left in `.local`."""
+    return clone.make("clean").returncode, [file.name for file in (clone.folder / ".local").iterdir()]
+
+
+def test_an_interrupted_run_says_that_it_goes_on(interrupted):
+    status, printed, services = interrupted
+
+    assert status == 130
+    assert "What has been started keeps running; make stop stops it." in printed
+    assert services.count("RUNNING") == 6
+
+
+def test_stop_leaves_no_process(stopped):
+    status, left, services = stopped
+
+    assert status == 0
+    assert left == []
+    assert services.count("STOPPED") == 6
+
+
+def test_clean_deletes_the_data_and_leaves_what_is_installed(cleaned, clone):
+    status, left = cleaned
+
+    assert status == 0
+    assert left == ["mlflow-server"]
+    assert (clone.folder / ".venv").exists()

@@ -51,11 +51,6 @@ class Clone:
         """Run make in the clone."""
         return subprocess.run(["make", *words], capture_output=True, **self.shell)
 
-    def start(self) -> None:
-        """Bring up what is not up, without a run of the pipeline."""
-        program = "from include.local_stack.stack import Stack; Stack().start()"
-        subprocess.run([".venv/bin/python", "-c", program], check=True, **self.shell)
-
     def processes(self) -> list[psutil.Process]:
         """Find the processes that work in the clone."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]

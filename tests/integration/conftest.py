@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 
@@ -17,6 +18,21 @@ use_own_airflow()  # before a test imports Airflow
 @pytest.fixture(scope="session", autouse=True)
 def _services(stack):
     """Every test here needs them."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clients_of_s3_are_made_quickly():
+    """Each task makes several. In a process of its own that is quick; here, every one would read botocore's large files
+    again, and look through all that the tests have imported for the operator's name, which S3's log gets.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from botocore.loaders import JSONFileLoader
+
+    load_once = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load_once(path))
+        patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Tests")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +66,18 @@ def client(stack):
 
 
 @pytest.fixture(scope="session")
+def tracked(client):
+    """The run in MLflow that a run of a DAG has left."""
+
+    def find(dag_run):
+        experiment = client.get_experiment_by_name(config.EXPERIMENT)
+        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{dag_run.run_id}'")
+        return found
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def plots(tmp_path_factory):
     """The folder that predict draws into, in the place of the checkout's."""
     return tmp_path_factory.mktemp("plots")
@@ -79,7 +107,7 @@ def pipeline_runs(run_pipeline):
 @pytest.fixture(scope="session")
 def run_part(parse, run_dag, pipeline_runs):
     """Runs a DAG up to one task, called with other arguments, and returns the run. Nothing is registered or announced:
-    what the two pipeline runs left in the registry stays as it is.
+    what the two pipeline runs left in the registry stays as it is. Models are cross-validated once, not ten times.
     """
 
     def run(dag_id: str, last: str, conf: dict | None = None, **changed: str):
@@ -87,7 +115,9 @@ def run_part(parse, run_dag, pipeline_runs):
         dag.dag_id = f"part_of_{dag_id}"
         if changed:
             dag.get_task(last).op_kwargs |= changed
-        return run_dag(dag, run_conf=conf)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config, "REPEATS", 1)
+            return run_dag(dag, run_conf=conf)
 
     return run
 

@@ -20,31 +20,19 @@ def test_without_a_run_to_work_for_it_says_which_dag_to_run_first(dag_id, before
     assert all(task.try_number <= 2 for task in run.get_task_instances())
 
 
-@pytest.fixture
-def trained(client):
-    """The run in MLflow that a run of the DAG has left."""
-
-    def find(run):
-        experiment = client.get_experiment_by_name("Possum_tails")
-        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
-        return found
-
-    return find
-
-
-def test_it_works_for_the_newest_successful_run(run_part, pipeline_runs, trained, caplog):
+def test_it_works_for_the_newest_successful_run(run_part, pipeline_runs, tracked, caplog):
     with caplog.at_level(logging.INFO):
         run = run_part("train", "train_model")
 
     newest = pipeline_runs[-1]["feature_eng"].run_id
     assert f"Started by hand; using the newest successful run of feature_eng: {newest}" in caplog.text
-    assert trained(run).data.tags["pipeline_run"] == newest
+    assert tracked(run).data.tags["pipeline_run"] == newest
 
 
-def test_its_own_hyperparameters_reach_the_model(run_part, trained):
+def test_its_own_hyperparameters_reach_the_model(run_part, tracked):
     run = run_part("train", "train_model", {"hyper_parameters": {"alphas": [0.5, 50.0]}})
 
-    assert trained(run).data.params["alphas"] == "[0.5, 50.0]"
+    assert tracked(run).data.params["alphas"] == "[0.5, 50.0]"
 
 
 def test_a_deleted_experiment_is_restored(run_part, client):

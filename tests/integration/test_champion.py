@@ -23,6 +23,9 @@ RANDOM = np.random.default_rng(5)
 FEATURES = pd.DataFrame(RANDOM.normal(size=(60, 3)), columns=["a", "b", "c"])
 DATA = FEATURES.assign(y=3 * FEATURES["a"] + 2 * FEATURES["b"] + RANDOM.normal(size=60))
 SHUFFLED = DATA.assign(y=np.random.default_rng(3).permutation(DATA["y"]))
+NOISY = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
+EASY = FEATURES.assign(y=FEATURES["a"])
+OTHER_FEATURES = DATA.rename(columns={"c": "d"})
 GOOD, BIT_WORSE, WORSE, BAD = 0.1, 2.0, 5.0, 1000.0  # alphas: the errors are 1.188, 1.199, 1.244 and 3.575
 PLAN = evaluation.Plan.of(len(DATA), folds=5, repeats=10, seed=1995)
 
@@ -47,26 +50,44 @@ def experiment_id(client, s3):
     return client.create_experiment("Promotion", f"s3://{config.ARTIFACT_BUCKET}/promotion")
 
 
+@pytest.fixture(scope="module")
+def fit(client, experiment_id):
+    """Fit a Ridge of this alpha to one of the tables above and log it, once for all tests. Return where it is, and what
+    the pipeline notes of it in its run.
+    """
+    fitted = {}
+
+    def fit(alpha: float, data: pd.DataFrame) -> tuple[str, dict[str, float], str]:
+        key = alpha, id(data)
+        if key not in fitted:
+            features, target = data.drop(columns="y"), data["y"]
+            evaluated = evaluation.cross_validate(Ridge(alpha=alpha), features, target, PLAN)
+            metrics = evaluated.metrics("cv") | evaluation.baseline(features, target, PLAN).metrics("baseline")
+            with mlflow.start_run(experiment_id=experiment_id):
+                logged = mlflow.sklearn.log_model(
+                    Ridge(alpha=alpha).fit(features, target),
+                    name="model",
+                    pip_requirements=["scikit-learn"],
+                    serialization_format="cloudpickle",
+                )
+            source = client.get_logged_model(logged.model_id).artifact_location
+            fitted[key] = source, metrics, promotion.recipe(Ridge(alpha=alpha), features.columns)
+        return fitted[key]
+
+    return fit
+
+
 @pytest.fixture
-def train(client, as_outsider, experiment_id):
-    """Fit a Ridge of this alpha and create a version of it, as the pipeline does."""
+def train(client, as_outsider, experiment_id, fit):
+    """Create a version of such a Ridge, with a run of its own, as the pipeline does."""
     name = f"promotion-{uuid.uuid4().hex}"
     client.create_registered_model(name)
 
     def train(alpha: float, data: pd.DataFrame = DATA):
-        features, target = data.drop(columns="y"), data["y"]
-        evaluated = evaluation.cross_validate(Ridge(alpha=alpha), features, target, PLAN)
-        baseline = evaluation.baseline(features, target, PLAN)
+        source, metrics, recipe = fit(alpha, data)
         with mlflow.start_run(experiment_id=experiment_id) as run:
-            mlflow.set_tag("recipe", promotion.recipe(Ridge(alpha=alpha), features.columns))
-            mlflow.log_metrics(evaluated.metrics("cv") | baseline.metrics("baseline"))
-            logged = mlflow.sklearn.log_model(
-                Ridge(alpha=alpha).fit(features, target),
-                name="model",
-                pip_requirements=["scikit-learn"],
-                serialization_format="cloudpickle",
-            )
-        source = client.get_logged_model(logged.model_id).artifact_location
+            mlflow.set_tag("recipe", recipe)
+            mlflow.log_metrics(metrics)
         return client.create_model_version(name, source, run.info.run_id)
 
     return train
@@ -139,8 +160,7 @@ def test_the_same_recipe_needs_no_computation_and_the_newer_version_wins(train, 
 
 
 def test_the_champion_is_evaluated_on_the_new_data(train):
-    easy = FEATURES.assign(y=FEATURES["a"])
-    promote(train(BIT_WORSE, easy))  # its error was next to nothing; on DATA it is 1.199
+    promote(train(BIT_WORSE, EASY))  # its error was next to nothing; on DATA it is 1.199
     evaluated = []
 
     promote(train(GOOD), lambda model: evaluated.append(model.alpha) or cv_rmse(model))
@@ -149,9 +169,8 @@ def test_the_champion_is_evaluated_on_the_new_data(train):
 
 
 def test_data_that_got_worse_do_not_replace_the_champion(train, aliases, reason):
-    noisy = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
     promote(train(GOOD))
-    second = train(GOOD, noisy)  # the same recipe: on the noisy data, the champion would be as bad
+    second = train(GOOD, NOISY)  # the same recipe: on the noisy data, the champion would be as bad
 
     assert promote(second) == "challenger"
     assert aliases(second) == {"challenger": "2", "champion": "1"}
@@ -161,7 +180,7 @@ def test_data_that_got_worse_do_not_replace_the_champion(train, aliases, reason)
 def test_a_champion_that_a_person_chose_is_compared_by_the_error_of_its_run(train, client, reason):
     first = train(GOOD)
     client.set_registered_model_alias(first.name, "champion", first.version)
-    second = train(GOOD, DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60)))
+    second = train(GOOD, NOISY)
 
     assert promote(second) == "challenger"
     assert "more than 25% above the 1.19 cm" in reason(second)
@@ -228,8 +247,7 @@ def test_the_error_of_a_champions_run_counts_until_mlflow_has_removed_the_run(
 ):
     first = train(GOOD)
     promote(first)
-    noisy = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
-    second = train(GOOD, noisy)
+    second = train(GOOD, NOISY)
     client.delete_run(first.run_id)
     if is_removed:  # as `mlflow gc` does
         get_run = mlflow.MlflowClient.get_run
@@ -241,7 +259,7 @@ def test_the_error_of_a_champions_run_counts_until_mlflow_has_removed_the_run(
 
         monkeypatch.setattr(mlflow.MlflowClient, "get_run", found)
 
-    assert promote(second, lambda model: cv_rmse(model, noisy)) == alias
+    assert promote(second, lambda model: cv_rmse(model, NOISY)) == alias
 
 
 def test_a_champion_whose_run_has_no_recipe_is_evaluated_on_the_data_of_the_version(train, client):
@@ -255,7 +273,7 @@ def test_a_champion_whose_run_has_no_recipe_is_evaluated_on_the_data_of_the_vers
 
 
 def test_a_champion_with_other_features_stays_until_a_person_decides(train, aliases, reason):
-    promote(train(GOOD, DATA.rename(columns={"c": "d"})))
+    promote(train(GOOD, OTHER_FEATURES))
     second = train(GOOD)
 
     assert promote(second) == "challenger"

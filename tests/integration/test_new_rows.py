@@ -13,7 +13,6 @@ import pytest
 from include import config
 
 MODEL = "Reg_RidgeCV_possums"
-ALL_GAPS = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n1,1,Vic,m,,94.1,60.4,89,74.5\n"  # no age
 TEN = pd.read_csv(possums.CSV).sample(10, random_state=4)  # 10 animals in an order of their own, no gaps
 
 
@@ -66,18 +65,6 @@ def fails(include, run_dag, pipeline_runs, snapshot, caplog):
     return fails
 
 
-@pytest.fixture
-def tracked(client):
-    """The MLflow run that a run of `predict` has left."""
-
-    def tracked(run):
-        experiment = client.get_experiment_by_name("Possum_tails")
-        (found,) = client.search_runs([experiment.experiment_id], f"tags.airflow_run_id = '{run.run_id}'")
-        return found
-
-    return tracked
-
-
 def test_rows_of_the_training_get_the_predictions_of_the_pipeline(predicted, read_csv):
     pipeline = read_csv("possum_tail_length.csv").set_index("case")
 
@@ -116,39 +103,29 @@ def test_the_run_in_mlflow_has_file_version_errors_drift_and_plots(predicted, tr
     assert "drift.png" not in files  # no feature has drifted
 
 
-def test_rows_without_the_target_are_predicted_without_errors(predict, tracked):
-    run, predictions = predict(TEN.drop(columns="taill"))
+def test_rows_without_the_target_are_predicted_without_errors_by_the_version_on_the_form(predict, tracked):
+    run, predictions = predict(TEN.drop(columns="taill"), "1")
 
     assert list(predictions.columns) == ["case", "predicted"]
     assert predictions["predicted"].between(30, 45).all()
     assert "rmse" not in tracked(run).data.metrics
+    assert tracked(run).data.tags["model_version"] == "1"
 
 
-def test_a_row_with_a_gap_keeps_its_line_without_a_prediction(predict):
-    gaps = TEN.assign(age=TEN["age"].where(TEN["case"] != TEN["case"].iloc[3]))
+def test_a_gap_costs_its_row_the_prediction_and_a_label_or_a_unit_that_is_new_is_a_warning(
+    predict, tracked, client, as_outsider, caplog
+):
+    gap = TEN["age"].where(TEN["case"] != TEN["case"].iloc[3])
+    inches = TEN["totlngth"] / 2.54
 
-    _, predictions = predict(gaps)
+    with caplog.at_level(logging.WARNING):
+        run, predictions = predict(TEN.assign(age=gap, site=[8, 8, *TEN["site"].iloc[2:]], totlngth=inches))
 
     assert predictions["case"].tolist() == TEN["case"].tolist()
     assert predictions["predicted"].isna().tolist() == [row == 3 for row in range(10)]
     assert predictions["true"].notna().all()
-
-
-def test_a_label_that_the_model_has_not_seen_is_one_warning_and_no_known_label(predict, caplog):
-    with caplog.at_level(logging.WARNING):
-        _, predictions = predict(TEN.assign(site=[8, 8, *TEN["site"].iloc[2:]]))
-
     warnings = [record.getMessage() for record in caplog.records if "has not seen" in record.getMessage()]
     assert warnings == ["Column site: the model has not seen the label 8 (2 rows)"]
-    assert predictions["predicted"].notna().all()
-
-
-def test_lengths_in_another_unit_have_drifted(predict, tracked, client, as_outsider, caplog):
-    inches = TEN.assign(totlngth=TEN["totlngth"] / 2.54)
-
-    with caplog.at_level(logging.WARNING):
-        run, _ = predict(inches)
-
     assert "Features that have drifted from the training data: totlngth" in caplog.text
     found = tracked(run)
     assert found.data.metrics["drifted_features"] == 1
@@ -169,32 +146,16 @@ def test_drift_fails_the_run_if_the_configuration_says_so(include, run_dag, pipe
 def test_a_single_row_that_can_be_predicted_has_an_error_but_no_r2(predict, tracked):
     two = TEN.head(2).assign(age=[None, 4])
 
-    run, predictions = predict(two)
+    run, predictions = predict(two, "staging")
 
     assert predictions["predicted"].isna().tolist() == [True, False]
     assert "rmse" in tracked(run).data.metrics  # of the one row that could be predicted
     assert "r2" not in tracked(run).data.metrics
+    assert tracked(run).data.tags["model_version"] == "2"  # the stage on the form, in small letters
 
 
-@pytest.mark.parametrize(("model", "version"), [("1", "1"), ("staging", "2")])
-def test_the_form_chooses_the_version(model, version, predict, tracked):
-    run, _ = predict(TEN, model)
-
-    assert tracked(run).data.tags["model_version"] == version
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "bad.csv is empty"),
-        (possums.TEXT.replace("case,", "number,"), "there is no column 'case'"),
-        (possums.cell("sex", "x"), "line 5, column sex: 'x' is none of f, m"),
-        (ALL_GAPS, "bad.csv: none of the 1 rows is without gaps"),
-    ],
-    ids=["an empty file", "no row numbers", "a label that is not listed", "gaps in every row"],
-)
-def test_bad_rows_are_one_clear_error_and_leave_no_trace(text, words, fails):
-    assert words in fails(text)
+def test_bad_rows_are_one_clear_error_and_leave_no_trace(fails):
+    assert "line 5, column sex: 'x' is none of f, m" in fails(possums.cell("sex", "x"))
 
 
 def test_a_version_that_does_not_exist_is_an_error_that_names_those_that_do(fails):

@@ -6,16 +6,12 @@ import mlflow
 import numpy as np
 import pytest
 
-FOREST = {"n_estimators": 5, "random_state": 1}
-
 
 @pytest.mark.parametrize(
     ("model_class", "hyper_parameters", "has"),
     [
-        ("sklearn.ensemble.RandomForestRegressor", FOREST, set()),
         ("sklearn.neighbors.KNeighborsRegressor", {}, set()),
         ("sklearn.dummy.DummyRegressor", {}, set()),
-        ("sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 5}, set()),
         ("sklearn.gaussian_process.GaussianProcessRegressor", {"alpha": 1.0, "normalize_y": True}, set()),
         ("sklearn.svm.LinearSVR", {"max_iter": 20_000}, {"coefficients"}),
         ("sklearn.cross_decomposition.PLSRegression", {"n_components": 1}, {"coefficients"}),  # predicts a column

@@ -20,14 +20,16 @@ CONF = {"hyper_parameters": {"max_iter": 20}}
 ROWS = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")[[*config.COLUMNS]]
 
 
-@pytest.fixture
-def keep_gaps(monkeypatch):
-    monkeypatch.setattr(config, "SCHEMA", replace(config.SCHEMA, keep_gaps=True))
-    monkeypatch.setattr(config, "MODEL_CLASS", MODEL)
+@pytest.fixture(scope="module")
+def keep_gaps(pipeline_runs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "SCHEMA", replace(config.SCHEMA, keep_gaps=True))
+        patch.setattr(config, "MODEL_CLASS", MODEL)
+        yield
 
 
-@pytest.fixture
-def trained(keep_gaps, pipeline_runs, parse, run_dag, run_part, client):
+@pytest.fixture(scope="module")
+def trained(keep_gaps, parse, run_dag, run_part, client):
     """The MLflow run of a model that was trained on rows with gaps."""
     dag = parse().dags["feature_eng"].partial_subset("build_features", include_downstream=False)
     features = run_dag(dag, run_conf=CONF)

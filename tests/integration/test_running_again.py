@@ -53,12 +53,9 @@ def test_every_task_can_run_again(dag_id, pipeline_runs, run_again, snapshot):
     assert snapshot() == before
 
 
-def test_what_an_attempt_left_unfinished_goes(pipeline_runs, client, as_outsider, run_again, snapshot):
+def test_what_an_attempt_left_unfinished_goes(pipeline_runs, tracked, client, run_again, snapshot):
     before = snapshot()
-    (run,) = client.search_runs(
-        [client.get_experiment_by_name("Possum_tails").experiment_id],
-        f"tags.airflow_run_id = '{pipeline_runs[-1]['train'].run_id}'",
-    )
+    run = tracked(pipeline_runs[-1]["train"])
     left = client.create_run(run.info.experiment_id, tags=run.data.tags)  # as a killed process leaves it: still running
 
     run_again(pipeline_runs[-1]["train"], "train_model")

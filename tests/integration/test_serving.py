@@ -154,11 +154,13 @@ def test_the_server_listens_on_loopback_alone(server):
     assert psutil.Process(process.pid).children() == []
 
 
-def test_the_model_loads_and_predicts_without_this_project(champion, stack, tmp_path, predicted):
+def test_models_load_and_predict_without_this_project_and_without_access_to_s3(champion, stack, tmp_path, predicted):
     RAW.to_csv(tmp_path / "rows.csv")
     program = f"""
 import mlflow, pandas as pd
+print(type(mlflow.sklearn.load_model({champion.tags["transformer"]!r})).__name__)
 model = mlflow.sklearn.load_model({champion.tags["serving_model"]!r})
+print(type(model[-1]).__name__)
 print(model.predict(pd.read_csv("rows.csv", index_col="case")).tolist())
 try:
     model.predict(pd.DataFrame([{ANIMAL | {"Pop": "vic"}}]))
@@ -172,7 +174,8 @@ except Exception as error:
     )
 
     assert done.returncode == 0, done.stderr
-    values, refusal = done.stdout.splitlines()
+    transformer, model, values, refusal = done.stdout.splitlines()
+    assert (transformer, model) == ("Pipeline", "RidgeCV")
     assert np.allclose(json.loads(values), predicted.loc[RAW.index])
     assert "column Pop: 'vic' is none of Vic, other" in refusal
 

@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from harness import ROOT
 
 from include.config_rules import check_hyper_parameters, check_settings
 from include.errors import ConfigurationError
 
-ROOT = Path(__file__).resolve().parents[2]
 RULES = {"alphas": {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 1}}
 GOOD = {
     "ROW": "animal",

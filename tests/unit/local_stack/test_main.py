@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from harness import ROOT
 
 main = pytest.importorskip("include.local_stack.__main__", reason="needs the stack without Docker")
 pipeline = pytest.importorskip("include.local_stack.pipeline", reason="needs the stack without Docker")
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_stack_can_be_stopped_whatever_is_in_the_configuration(tmp_path):

@@ -5,13 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import possums
 import pytest
+from harness import ROOT
 from harness.possum_project import POSSUM_PROJECT
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
@@ -21,7 +21,6 @@ from include.modeling import drift, plots
 from include.modeling.evaluation import Evaluation, Plan
 from include.schema import Numeric, Schema
 
-ROOT = Path(__file__).resolve().parents[3]
 SIZES = [3, 104, 200_000]
 SCHEMA = possums.SCHEMA
 

@@ -444,6 +444,13 @@ def test_new_rows_with_more_labels_than_may_be_name_no_cure_in_the_configuration
         read_new_rows(DataFile("new.csv", rows.encode()), schema(label=Categorical()))
 
 
+def test_new_rows_need_their_row_numbers():
+    text = POSSUMS.replace("case,", "number,")
+
+    with pytest.raises(DataError, match=r"^new\.csv: there is no column 'case'"):
+        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+
+
 def test_new_rows_that_all_have_gaps_are_rejected_where_the_model_takes_none():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from harness import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SCHEDULER = """
 import logging, sys, warnings
 from airflow.jobs.job import Job
