@@ -204,7 +204,7 @@ def predict() -> None:
     linked(saved, ObjectLink())
 
     requirements >> run_prediction
-    compared >> [plot, saved]  # it starts the MLflow run that gets the errors, and fails it if FAIL_ON_DRIFT says so
+    compared >> [plot, saved]  # it starts the MLflow run that the errors are logged to, and FAIL_ON_DRIFT may stop here
 
 
 predict()
