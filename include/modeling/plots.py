@@ -11,6 +11,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
@@ -23,6 +24,8 @@ from include.schema import Schema
 MARKS = 150  # rows along an axis
 DOTS = 3_000  # dots in a scatter plot; more are binned
 TRUE, PREDICTED, QUIET = "#1b4965", "#e07a1f", "#b8b8b8"
+LINE: dict[str, Any] = {"color": QUIET, "linewidth": 1, "zorder": 3}
+CELLS = ListedColormap(matplotlib.colormaps["Blues"](np.linspace(0.3, 1, 256)))  # a single row is to be seen, too
 TRAINING: dict[str, Any] = {"color": QUIET, "label": "training data"}
 NEW: dict[str, Any] = {"color": PREDICTED, "label": "predicted rows", "histtype": "step", "linewidth": 1.5}
 
@@ -79,10 +82,10 @@ def out_of_fold(evaluation: Evaluation, schema: Schema) -> Figure:
     true, predicted = evaluation.predictions["true"], evaluation.predictions["predicted"]
     _scatter(left, true, predicted)
     low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
-    left.plot([low, high], [low, high], color=QUIET, linewidth=1, zorder=1)
+    left.plot([low, high], [low, high], **LINE)
     left.set(xlabel=f"true {label}", ylabel=f"predicted {label}", aspect="equal")
     _scatter(right, predicted, true - predicted)
-    right.axhline(0, color=QUIET, linewidth=1, zorder=1)
+    right.axhline(0, **LINE)
     right.set(xlabel=f"predicted {label}", ylabel=f"residual, true - predicted ({unit})")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
@@ -124,7 +127,7 @@ def new_predictions(table: pd.DataFrame, model: str, schema: Schema, training_ta
     if "true" in known and len(known):
         _scatter(axes, known["true"], known["predicted"])
         ends = [known.to_numpy().min(), known.to_numpy().max()]
-        axes.plot(ends, ends, color=QUIET, linewidth=1, zorder=1)
+        axes.plot(ends, ends, **LINE)
         axes.set(xlabel=f"true {label}", ylabel=f"predicted {label}")
         found = in_words(errors(known["true"], known["predicted"]), schema.target_unit)
     else:
@@ -222,7 +225,8 @@ def _row_axis(axes: Axes, rows: pd.Index) -> NDArray[Any]:
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series) -> None:
     if len(x) > DOTS:
-        axes.hexbin(x, y, gridsize=50, cmap="Blues", mincnt=1, linewidths=0, zorder=2)
+        cells = axes.hexbin(x, y, gridsize=50, bins="log", cmap=CELLS, mincnt=1, linewidths=0, zorder=2)
+        axes.figure.colorbar(cells, ax=axes, label="rows per cell", shrink=0.5, aspect=40, format="{x:,.0f}")
     else:
         axes.scatter(x, y, s=18, color=PREDICTED, alpha=0.8, linewidths=0, zorder=2)
 
