@@ -144,7 +144,7 @@ def _check_header(header: list[str], source: str) -> None:
 
 def _missing(name: str, header: list[str]) -> str:
     close = difflib.get_close_matches(name, header, n=1)
-    return f"{name!r} (did you mean {close[0]!r}?)" if close else repr(name)
+    return f"{name!r} (is it {close[0]!r} in the file?)" if close else repr(name)
 
 
 def _begins_with_whole_numbers(content: bytes, names: list[str | int], first_row: list[str], schema: Schema) -> bool:

@@ -20,6 +20,7 @@ class _Error:
     text: str
     line: int
     nth: int  # how many of its kind come before it
+    times: int = 1  # how many cells it stands for
 
 
 class FileErrors:
@@ -53,15 +54,18 @@ class FileErrors:
                 self._errors.append(_Error(text, line, nth))
 
     def add_cells(self, values: pd.Series, wrong: pd.Series, why: str) -> None:
-        """Add an error for each `wrong` one of a column's `values`.
+        """Add the `wrong` ones of a column's `values`: one error for each value, at the first place that has it.
 
         The name of the index says what its labels count, such as "line".
         """
         cells = values[wrong]
         self._count += len(cells)
-        for nth, (line, value) in enumerate(cells.head(SHOWN).items()):
-            place = f"{cells.index.name} {line}, column {values.name}"
-            self._errors.append(_Error(f"{place}: {SHORT.repr(value)} {why}", line, nth))
+        times = cells.value_counts()
+        for nth, (line, value) in enumerate(cells.drop_duplicates().head(SHOWN).items()):
+            counted, more = cells.index.name, times[value] - 1
+            again = f" ({more:,} more {counted}{'s' if more > 1 else ''} with this value)" if more else ""
+            text = f"{counted} {line}, column {values.name}: {SHORT.repr(value)} {why}{again}"
+            self._errors.append(_Error(text, line, nth, int(times[value])))
 
     def raise_if_any(self) -> None:
         """Raise DataError with the first errors in the order of their lines, each kind of error among them."""
@@ -71,5 +75,6 @@ class FileErrors:
         texts = [error.text for error in sorted(self._errors, key=lambda error: error.line) if error in first]
         if self._count == 1:
             raise DataError(f"{self.source}: {texts[0]}")
-        more = f", of which these are the first {SHOWN}" if self._count > SHOWN else ""
+        hidden = self._count > sum(error.times for error in first)
+        more = f", of which these are the first {SHOWN}" if hidden else ""
         raise DataError("\n".join([f"{self.source} has {self._count:,} errors{more}:", *texts]))
