@@ -17,7 +17,7 @@ from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import NOT_UP, PORTS, Stack, StackError
-from include.modeling.amounts import with_spread
+from include.modeling.amounts import rows_used, with_spread
 from include.schema import MANY_GAPS
 
 console = Console(highlight=False, soft_wrap=True)
@@ -75,13 +75,12 @@ def model(api: str, run_id: str) -> dict[str, str]:
     read = run_data(api, training["tags"]["features_run"])["params"]
     left_out = int(read["rows_left_out"])
     many = left_out > MANY_GAPS * (left_out + int(read["rows"])) and not config.SCHEMA.keep_gaps
-    hint = "; ROWS_WITH_GAPS in include/config.py can keep them" if many else ""
-    gaps = f" ({left_out} more have gaps and are left out{hint})" if left_out else ""
+    hint = "; ROWS_WITH_GAPS in include/config.py can keep those" if many else ""
     metrics = training["metrics"]
     error = with_spread(metrics["cv_rmse"], metrics["cv_rmse_std"], config.TARGET_UNIT)
     tags = {tag["key"]: tag["value"] for tag in version["tags"]}
     return {
-        "Data": f"{read['rows']} {config.ROW}s from {read['data_file']}{gaps}",
+        "Data": rows_used(read, config.ROW) + hint,
         "Model": f"{version['name']}, version {version['version']}, stage {version['current_stage']}",
         "Alias": tags["promotion"],
         "Error": f"RMSE {error} on {config.ROW}s it has not seen, mean and spread over the folds",

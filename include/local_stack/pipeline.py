@@ -155,7 +155,9 @@ class Pipeline:
         """Return the progress of a run."""
         tasks = self.tasks(dag_id, run_id)
         done = sum(task["state"] in ("success", "skipped") for task in tasks)
-        running = dict.fromkeys(task["task_id"].rpartition(".")[2] for task in tasks if task["state"] == "running")
+        notes = {"running": "", "up_for_retry": " (failed, to be retried)"}
+        active = [task for task in tasks if task["state"] in notes]
+        running = dict.fromkeys(task["task_id"].rpartition(".")[2] + notes[task["state"]] for task in active)
         state = self.call(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
         return Progress(dag_id, state, done, len(tasks), tuple(running))
 

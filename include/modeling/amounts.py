@@ -1,8 +1,9 @@
-"""Numbers with their unit, in the digits that mean something."""
+"""Numbers in words: with their unit, in the digits that mean something."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -18,3 +19,13 @@ def with_spread(mean: float, spread: float, unit: str = "") -> str:
         one_digit = float(f"{spread:.0e}")  # 0.097 becomes 0.1
         decimals = max(0, -math.floor(math.log10(one_digit)))
     return f"{mean:,.{decimals}f} ± {spread:,.{decimals}f} {unit}".rstrip()
+
+
+def rows_used(params: Mapping[str, str], row: str) -> str:
+    """Return `101 animals from possum.csv (3 more have gaps and are left out)`, from the params of a feature run."""
+    left_out, with_gaps = int(params["rows_left_out"]), int(params.get("rows_with_gaps", 0))
+    notes = [f"{left_out:,} more have gaps and are left out"] if left_out else []
+    if with_gaps:
+        notes.append(f"{with_gaps:,} of them have gaps")
+    about_gaps = f" ({'; '.join(notes)})" if notes else ""
+    return f"{int(params['rows']):,} {row}s from {params['data_file']}{about_gaps}"

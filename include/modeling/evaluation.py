@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from include.modeling.features import make_transformer
 from include.modeling.models import on_raw_rows, threads_for
 from include.schema import Schema
 
+log = logging.getLogger(__name__)
 ROWS_FITTED = 100_000  # the most that a cross-validation may cost, counted over its repeats
 IMPORTANCE_ROWS = 1_000  # that a fold predicts to measure the importance of a column
 
@@ -103,6 +105,7 @@ def evaluate(
         plan: See `cross_validate`, which has the other arguments and the errors, too.
         with_importances: See `cross_validate`.
     """
+    log.info("Evaluating %s by %s", type(model).__name__, plan)
     estimator = on_raw_rows(make_transformer(schema, rows), model)
     return cross_validate(estimator, rows[schema.inputs], rows[schema.target], plan, with_importances=with_importances)
 

@@ -46,6 +46,7 @@ def log_rows(
             "target": schema.target,
             "rows": len(usable),
             "rows_left_out": len(rows) - len(usable),
+            "rows_with_gaps": usable.isna().any(axis="columns").sum(),
         }
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
-from include.modeling.amounts import with_spread
+from include.modeling.amounts import rows_used, with_spread
 from include.schema import Schema
 
 VALUE_CHARACTERS = 80
@@ -52,16 +52,13 @@ def model_card(
         limits: One sentence on where it does not apply.
     """
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
-    left_out = ""
-    if int(params["rows_left_out"]):
-        left_out = f" ({params['rows_left_out']} more have gaps and are left out)"
     features = shorten(params["features"], FEATURE_CHARACTERS, placeholder=" …")
     return "\n".join(
         [
             f"**{run_name}** predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}.",
             f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {tags['hyper_parameters']}.",
             "",
-            f"**Data:** {params['rows']} {schema.row}s from {params['data_file']}{left_out}. "
+            f"**Data:** {rows_used(params, schema.row)}. "
             f"**Features:** {features}; scaled by the transformer in the tag `transformer`. The model in the tag "
             f"`serving_model` takes {schema.row}s as they are measured: {', '.join(schema.inputs)}.",
             "",

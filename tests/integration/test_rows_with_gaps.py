@@ -46,6 +46,7 @@ def test_a_model_that_takes_gaps_is_trained_on_all_rows(trained, client, as_outs
 
     assert features_run.data.params["rows"] == "104"
     assert features_run.data.params["rows_left_out"] == "0"
+    assert features_run.data.params["rows_with_gaps"] == "3"
     assert "on 104 rows" in trained.data.tags["evaluation"]
     assert 0 < trained.data.metrics["cv_rmse"] < trained.data.metrics["baseline_rmse"]
     sample = reference(trained.info.run_id)

@@ -52,7 +52,7 @@ def test_what_is_not_a_port_is_rejected(variable, command, port, monkeypatch, ca
     [
         (0, ""),
         (2, " (2 more have gaps and are left out)"),
-        (3, " (3 more have gaps and are left out; ROWS_WITH_GAPS in include/config.py can keep them)"),
+        (3, " (3 more have gaps and are left out); ROWS_WITH_GAPS in include/config.py can keep those"),
     ],
 )
 def test_the_summary_says_what_to_do_about_many_gaps(left_out, words, server):

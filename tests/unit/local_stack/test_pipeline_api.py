@@ -190,3 +190,19 @@ def test_a_failure_without_a_log_file_leads_to_the_page_of_the_task(failed, serv
 
 def test_a_task_that_was_killed_has_no_reason():
     assert reason("[2026-11-25, 12:00:00 UTC] INFO - Task exited with return code -9\n") == "no exception in its log"
+
+
+def test_a_task_that_waits_for_its_retry_is_shown(airflow, server):
+    tasks = [
+        {"task_id": "extract_data", "state": "success"},
+        {"task_id": "register.check", "state": "running"},
+        {"task_id": "train_model", "state": "up_for_retry"},
+    ]
+    pipeline = airflow(200, "")
+    answers = {"taskInstances": {"task_instances": tasks}, "run": {"state": "running"}}
+    server.answer = lambda request: (200, json.dumps(answers[request.path.rpartition("/")[2]]))
+
+    progress = pipeline.progress("train", "run")
+
+    assert (progress.done, progress.total) == (1, 3)
+    assert progress.running == ("check", "train_model (failed, to be retried)")

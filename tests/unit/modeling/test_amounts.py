@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.modeling.amounts import amount, with_spread
+from include.modeling.amounts import amount, rows_used, with_spread
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,18 @@ def test_digits_are_those_that_the_spread_justifies(mean, spread, expected):
 
 def test_an_amount_without_a_unit_is_a_number():
     assert with_spread(0.61, 0.08) == "0.61 ± 0.08"
+
+
+@pytest.mark.parametrize(
+    ("left_out", "with_gaps", "expected"),
+    [
+        ("0", "0", "5,000 flats from mine.csv"),
+        ("3", "0", "5,000 flats from mine.csv (3 more have gaps and are left out)"),
+        ("0", "1400", "5,000 flats from mine.csv (1,400 of them have gaps)"),
+        ("3", "1400", "5,000 flats from mine.csv (3 more have gaps and are left out; 1,400 of them have gaps)"),
+    ],
+)
+def test_the_rows_that_were_used(left_out, with_gaps, expected):
+    params = {"rows": "5000", "rows_left_out": left_out, "rows_with_gaps": with_gaps, "data_file": "mine.csv"}
+
+    assert rows_used(params, "flat") == expected
