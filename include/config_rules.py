@@ -111,6 +111,7 @@ RULES: dict[str, dict[str, Any]] = {
         "items": {"type": "callable"},
         "description": "a list of functions or Airflow notifiers",
     },
+    "PICTURE_FILE": {"type": ["null", "string"], "description": "None or the name of a file in include/"},
     "PLOT_FILE": {
         "type": "string",
         "pattern": r"^(?!out_of_fold\.png\Z)[^/\\]+\.(?i:png|jpg|jpeg|pdf|svg)\Z",

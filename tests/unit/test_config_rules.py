@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,7 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("TAGS", ["r" * 101], "at most 100 characters"),
         ("FAILURE_CALLBACKS", "mail", "a list of functions"),
         ("FAILURE_CALLBACKS", ["mail"], "a list of functions"),
+        ("PICTURE_FILE", 5, "None or the name of a file"),
         ("PLOT_FILE", "rents.doc", ".png, .jpg"),
         ("PLOT_FILE", "plots/rents.png", "without a folder"),
         ("PLOT_FILE", "out_of_fold.png", "the other plot"),
@@ -157,6 +159,15 @@ def test_a_wrong_value_is_rejected(name, value, cure):
 
     assert str(error.value).startswith(f"{name} in include/config.py is {value!r}. It has to be ")
     assert cure in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["MODEL_CLASS", "ARTIFACTS_URL", "XCOM_URL", "PICTURE_FILE"])
+def test_a_setting_that_others_are_made_of_is_named_all_the_same(name, tmp_path):
+    config = (ROOT / "include" / "config.py").read_text()
+    (tmp_path / "config.py").write_text(re.sub(rf"(?m)^({name}(?:: [^=]+)?) = .*$", r"\1 = 5", config))
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} in include/config.py is 5\. It has to be "):
+        runpy.run_path(str(tmp_path / "config.py"))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
