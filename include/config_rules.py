@@ -34,7 +34,7 @@ DATASET = {
 }
 TEXT = {"type": "string", "description": "text"}
 NAMES = [
-    *("ROW", "TARGET_LABEL", "TARGET_UNIT", "MODEL_CLASS", "OWNER"),
+    *("ROW", "TARGET_LABEL", "TARGET_UNIT", "OWNER"),
     *("EXPERIMENT", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
     *("FEATURES_FILE", "PREDICTIONS_FILE"),
 ]
@@ -42,6 +42,7 @@ NAMES = [
 PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 RULES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES, NAME),
+    "MODEL_CLASS": NAME | {"description": "the name of a class as text, such as 'sklearn.linear_model.RidgeCV'"},
     "REGISTERED_MODEL": {
         "type": "string",
         "pattern": r"^(?=.*\S)[^/:]+$",

@@ -107,6 +107,7 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("DATA_FILE", "../tails.csv", "no folder"),
         ("DATA_FILE", "tails.CSV", ".csv or .parquet at the end"),
         ("DATA_FILE", None, "a file in include/"),
+        ("MODEL_CLASS", int, "the name of a class as text"),
         ("DATA_BUCKET", "acme/data", "without a prefix"),
         ("ARTIFACTS_URL", "acme", "s3://bucket"),
         ("XCOM_URL", "s3:///xcom", "s3://bucket"),
