@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from croniter import croniter
-from jsonschema import Draft4Validator, ValidationError, validate
+from jsonschema import Draft4Validator, ValidationError, validate, validators
 from jsonschema.exceptions import SchemaError
 
 from include.errors import ConfigurationError
@@ -20,17 +20,29 @@ DATA_FILE_WORDS = (
 )
 NAME = {"type": "string", "pattern": r"\S", "description": "text that is not empty"}
 HOSTS = "names of hosts in parentheses, such as ('data.example.org',)"
-S3_URL = {"type": "string", "pattern": r"^s3://[^/\s]+(/\S+)?$", "description": "s3://bucket or s3://bucket/prefix"}
+BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+BUCKET_WORDS = "3 to 63 lowercase letters, digits, '.' and '-', with a letter or digit at both ends"
+S3_URL = {
+    "type": "string",
+    "pattern": rf"^s3://{BUCKET}(/\S+)?\Z",
+    "description": f"s3://bucket or s3://bucket/prefix; the name of a bucket is {BUCKET_WORDS}",
+}
+DATASET = {
+    "type": "string",
+    "pattern": r"^(?!(?i:airflow):)(?=.*\S)[ -~]+\Z",
+    "description": "text in ASCII that is not empty and does not start with 'airflow:'",
+}
+TEXT = {"type": "string", "description": "text"}
 NAMES = [
-    *("ROW", "TARGET_LABEL", "TARGET_UNIT", "MODEL_CLASS", "OWNER", "PLOT_FILE"),
-    *("EXPERIMENT", "STAGE", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
+    *("ROW", "TARGET_LABEL", "TARGET_UNIT", "OWNER"),
+    *("EXPERIMENT", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
     *("FEATURES_FILE", "PREDICTIONS_FILE"),
-    *("FEATURES_DATASET", "MODEL_DATASET"),
 ]
 # JSON Schema for each setting, of draft 4, for which 5.0 is not an integer. The description ends "It has to be ...".
 PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 RULES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(NAMES, NAME),
+    "MODEL_CLASS": NAME | {"description": "the name of a class as text, such as 'sklearn.linear_model.RidgeCV'"},
     "REGISTERED_MODEL": {
         "type": "string",
         "pattern": r"^(?=.*\S)[^/:]+$",
@@ -43,27 +55,90 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "DATA_BUCKET": {
         "type": "string",
-        "pattern": r"^[^/:\s]+$",
-        "description": "the name of a bucket, without a prefix",
+        "pattern": rf"^{BUCKET}\Z",
+        "description": f"the name of a bucket, without a prefix: {BUCKET_WORDS}",
     },
     **dict.fromkeys(("ARTIFACTS_URL", "XCOM_URL"), S3_URL),
     "ROWS_WITH_GAPS": {"enum": ["drop", "keep"], "description": '"drop" or "keep"'},
     "FOLDS": {"type": "integer", "minimum": 2, "description": "an integer from 2 on"},
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
     "SEED": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1, "description": "an integer from 0 to 2**32 - 1"},
-    "TOLERANCE": {"type": "number", "minimum": 0, "description": "a number from 0 on, such as 0.02 for 2%"},
+    "TOLERANCE": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "a share from 0 to 1, such as 0.02 for 2%",
+    },
+    "MAX_ERROR_RISE": {
+        "type": "number",
+        "minimum": 0,
+        "exclusiveMinimum": True,
+        "description": "a share greater than 0, such as 0.25 for 25%",
+    },
     "DATA_HOSTS": {"type": "array", "items": {"type": "string", "pattern": r"^[\w.-]+$"}, "description": HOSTS},
-    "SCHEDULE": {"type": ["null", "string"], "description": "None, a cron expression or a Dataset's URI"},
+    "SCHEDULE": {
+        "type": ["null", "string"],
+        "pattern": r"^[ -~]*\Z",
+        "description": "None, a cron expression or a Dataset's URI, in ASCII",
+    },
     "FAIL_ON_DRIFT": {"type": "boolean", "description": "True or False"},
     "TASK_MINUTES": {"type": "number", "minimum": 1, "description": "a number of minutes from 1 on"},
+    **dict.fromkeys(("FEATURES_DATASET", "MODEL_DATASET"), DATASET),
+    **dict.fromkeys(("INTENDED_USE", "LIMITS"), TEXT),
+    "STAGE": {"type": "string", "pattern": r"^(?i:staging|production)\Z", "description": '"Staging" or "Production"'},
+    "MODEL_TAGS": {
+        "type": "object",
+        "additionalProperties": TEXT,
+        "description": "a dictionary of text, such as {'data': 'flats'}",
+    },
+    "PREDICTION_PACKAGES": {
+        "type": "array",
+        "items": NAME,
+        "description": "names of packages in parentheses, such as ('boto3',)",
+    },
+    "HYPER_PARAMETERS": {"type": "object", "description": "a dictionary of arguments, by name"},
+    "HYPER_PARAMETER_RULES": {
+        "type": "object",
+        "additionalProperties": {"type": "object"},
+        "description": "a dictionary of JSON Schemas, by hyperparameter",
+    },
+    "TAGS": {
+        "type": "list",
+        "items": {"type": "string", "minLength": 1, "maxLength": 100},
+        "description": "a list of text, such as ['rents'], of at most 100 characters each",
+    },
+    "FAILURE_CALLBACKS": {
+        "type": "list",
+        "items": {"type": "callable"},
+        "description": "a list of functions or Airflow notifiers",
+    },
+    "PICTURE_FILE": {"type": ["null", "string"], "description": "None or the name of a file in include/"},
+    "PLOT_FILE": {
+        "type": "string",
+        "pattern": r"^(?!out_of_fold\.png\Z)[^/\\]+\.(?i:png|jpg|jpeg|pdf|svg)\Z",
+        "description": "the name of a file, without a folder, that ends in .png, .jpg, .jpeg, .pdf or .svg; not "
+        "out_of_fold.png, which is the other plot",
+    },
 }
+# JSON has no tuples and no functions.
+TYPES = Draft4Validator.TYPE_CHECKER.redefine_many(
+    {
+        "array": lambda _, value: isinstance(value, list | tuple),
+        "list": lambda _, value: isinstance(value, list),
+        "callable": lambda _, value: callable(value),
+    }
+)
+Validator = validators.extend(Draft4Validator, type_checker=TYPES)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError for the first setting that has a value that it can't have. Names it."""
+    """Raise ConfigurationError for the first setting that is missing or has a value that it can't have. Names it."""
     for name, rule in RULES.items():
-        value = list(settings[name]) if isinstance(settings[name], tuple) else settings[name]  # JSON has no tuples
-        if not Draft4Validator(rule).is_valid(value):
+        if name not in settings:
+            raise ConfigurationError(
+                f"{name} is missing in include/config.py. Add it. It has to be {rule['description']}."
+            )
+        if not Validator(rule).is_valid(settings[name]):
             raise ConfigurationError(
                 f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
             )
@@ -111,3 +186,8 @@ def check_hyper_parameters(hyper_parameters: Mapping[str, Any], rules: Mapping[s
         raise ConfigurationError(
             f"HYPER_PARAMETER_RULES in include/config.py is not valid JSON Schema: {error.message}. Correct it."
         ) from None
+    if unknown := sorted(rules.keys() - hyper_parameters.keys()):
+        raise ConfigurationError(
+            f"HYPER_PARAMETER_RULES in include/config.py has a rule for {', '.join(map(repr, unknown))}, which "
+            "HYPER_PARAMETERS does not have. Correct the name, add the hyperparameter, or take the rule out."
+        )

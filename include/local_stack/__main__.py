@@ -116,7 +116,8 @@ def serve(stack: Stack) -> None:
 
 def stop(stack: Stack) -> None:
     """Stop every process of the stack."""
-    console.print("stopping the services")
+    running = stack.is_up() or any(stack.processes())
+    console.print("stopping the services" if running else "nothing to stop: no service is running")
     stack.stop()
 
 

@@ -41,7 +41,8 @@ def documented(documentation: str) -> str:
 
 def hyper_parameters() -> Param:
     """Return the param `hyper_parameters`: a JSON object that follows HYPER_PARAMETER_RULES."""
-    meanings = [f"{name}: {rule['description']}" for name, rule in config.HYPER_PARAMETER_RULES.items()]
+    rules = config.HYPER_PARAMETER_RULES.items()
+    meanings = [f"{name}: {rule['description']}" for name, rule in rules if "description" in rule]
     return Param(
         config.HYPER_PARAMETERS,
         type="object",

@@ -32,7 +32,7 @@ def prune(before: datetime, dry_run: bool = False) -> list[str]:
     """Delete XComs and DataFrames from before that time, and return the addresses of the DataFrames.
 
     A DataFrame written before that time is kept as long as an XCom refers to it, at whatever depth of its value. With
-    `dry_run` nothing is deleted, only logged. A run started by hand that needs a deleted XCom says so and fails.
+    `dry_run` nothing is deleted, only listed. A run started by hand that needs a deleted XCom says so and fails.
     """
     is_old = and_(XCom.dag_id.in_(DAG_IDS), XCom.timestamp < before)
     storage = conf.get("astro_sdk", "xcom_storage_url") + "/"  # as the backend puts it in front of an object's name
@@ -54,17 +54,18 @@ def prune(before: datetime, dry_run: bool = False) -> list[str]:
 
     addresses = [f"s3://{bucket}/{key}" for key in unused]
     verb = "Would delete" if dry_run else "Deleted"
-    for xcom in old:
-        log.info("%s XCom %s", verb, " ".join(str(part) for part in xcom))
-    for address in addresses:
-        log.info("%s %s", verb, address)
+    if dry_run:
+        for xcom in old:
+            log.info("%s XCom %s", verb, " ".join(str(part) for part in xcom))
+        for address in addresses:
+            log.info("%s %s", verb, address)
     log.info("%s %d XComs and %d DataFrames in %s", verb, len(old), len(unused), storage)
     return addresses
 
 
 def _days(text: str) -> timedelta:
-    if not re.fullmatch(r"\d{1,5}(\.\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days. For example: make prune DAYS=30")
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", text) or float(text) < 1:  # less would delete what a run still needs
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1 on. For example: make prune DAYS=30")
     return timedelta(days=float(text))
 
 
@@ -73,4 +74,7 @@ if __name__ == "__main__":
     parser.add_argument("days", type=_days, help="how many days old an XCom or a DataFrame must be")
     parser.add_argument("--dry-run", action="store_true", help="list what would be deleted, and delete nothing")
     arguments = parser.parse_args()
+    for name in ("root", "airflow.task"):  # the S3 hook names each object that it deletes
+        logging.getLogger(name).setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
     prune(timezone.utcnow() - arguments.days, arguments.dry_run)

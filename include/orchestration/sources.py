@@ -27,7 +27,7 @@ def read_data_file(data_file: str) -> DataFile:
 
 def allowed_hosts() -> tuple[str, ...]:
     """Return the hosts that files may be fetched from: those of `DATA_HOSTS`, and that of `DATA_FILE`."""
-    return config.DATA_HOSTS + host_of(config.DATA_FILE)
+    return (*config.DATA_HOSTS, *host_of(config.DATA_FILE))
 
 
 def predictions_key(data_file: str | None) -> str:

@@ -110,12 +110,11 @@ def test_an_object_that_no_xcom_refers_to_is_deleted(put, contents):
     assert frames == set(contents()) != set()
 
 
-def test_objects_of_others_under_the_same_url_survive(put, contents, command):
+def test_objects_of_others_under_the_same_url_survive(put, contents):
     put(ORPHAN, *STRANGERS)
 
-    done = command("0")
+    prune.prune(timezone.utcnow() + timedelta(minutes=1))
 
-    assert done.returncode == 0, done.stdout + done.stderr
     assert set(contents()) == set(STRANGERS)
 
 
@@ -150,14 +149,14 @@ def test_young_xcoms_and_objects_stay(put, contents):
     assert count_xcoms(*DAG_IDS) == xcoms
 
 
-def test_a_dry_run_lists_what_would_go_and_deletes_nothing(put, contents, command):
+def test_a_dry_run_lists_what_would_go_and_deletes_nothing(put, contents, caplog):
     before, xcoms = contents(), count_xcoms(*DAG_IDS)
     put(*STRANGERS)
 
-    done = command("0", "--dry-run")
+    with caplog.at_level("INFO"):
+        prune.prune(timezone.utcnow() + timedelta(minutes=1), dry_run=True)
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    listed = done.stdout + done.stderr
+    listed = "".join(f"{message}\n" for message in caplog.messages)
     assert before.keys() <= contents().keys()
     assert count_xcoms(*DAG_IDS) == xcoms
     assert not [key for key in before if f"Would delete s3://localxcom/{key}" not in listed]
@@ -174,14 +173,26 @@ def test_features_predictions_models_and_mlflow_runs_stay(contents, snapshot):
     assert snapshot() == before
 
 
-def test_days_that_are_not_a_number_of_days_are_rejected(command):
-    refused = command("1e9")
+def test_the_command_deletes_what_is_old_and_prints_one_line(contents, command):
+    with create_session() as session:
+        xcoms = session.query(XCom).update({XCom.timestamp: timezone.utcnow() - timedelta(days=2)})
+
+    done = command("1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert line.endswith(f"Deleted {xcoms} XComs and 0 DataFrames in s3://localxcom/")
+    assert count_xcoms(*DAG_IDS) == 0
+
+
+def test_days_that_would_delete_what_a_run_still_needs_are_rejected(command):
+    refused = command("0")
 
     assert refused.returncode != 0
-    assert "make prune DAYS=30" in refused.stderr
+    assert "'0' is not a number of days from 1 on. For example: make prune DAYS=30" in refused.stderr
 
 
-@pytest.mark.parametrize("days", ["ten", "-1", "nan", "1e9", ""])
-def test_only_numbers_of_days_are_taken(days):
+@pytest.mark.parametrize("days", ["ten", "-1", "nan", "1e9", "", "0", "0.9"])
+def test_only_numbers_of_days_from_1_on_are_taken(days):
     with pytest.raises(argparse.ArgumentTypeError, match="make prune DAYS=30"):
         prune._days(days)

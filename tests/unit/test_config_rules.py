@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 import pytest
 from harness import ROOT
 
+from include.config_rules import RULES as SETTINGS
 from include.config_rules import check_hyper_parameters, check_settings
 from include.errors import ConfigurationError
 
@@ -49,6 +51,12 @@ GOOD = {
     "TASK_MINUTES": 15,
     "HYPER_PARAMETERS": {"alphas": [0.1, 1]},
     "HYPER_PARAMETER_RULES": RULES,
+    "PREDICTION_PACKAGES": ("boto3",),
+    "MODEL_TAGS": {"data": "tails"},
+    "INTENDED_USE": "Tells how long a tail is.",
+    "LIMITS": "",
+    "TAGS": ["tails"],
+    "FAILURE_CALLBACKS": [print],
 }
 
 
@@ -61,9 +69,21 @@ GOOD = {
         ("SCHEDULE", "0 6 * * *"),
         ("SCHEDULE", "@daily"),
         ("SCHEDULE", "s3://acme/rows.csv"),
+        ("TOLERANCE", 0),
+        ("MAX_ERROR_RISE", 1.5),
+        ("PREDICTION_PACKAGES", ["boto3", "s3fs[boto3]"]),
+        ("PREDICTION_PACKAGES", ()),
+        ("MODEL_TAGS", {}),
+        ("TAGS", []),
+        ("FAILURE_CALLBACKS", []),
+        ("FEATURES_DATASET", "features of tails"),
+        ("STAGE", "Production"),
+        ("PLOT_FILE", "My tails.JPG"),
+        ("ARTIFACTS_URL", "s3://acme-models.eu/Tails/2026_b"),
+        ("HYPER_PARAMETER_RULES", {}),
     ],
 )
-def test_sources_and_schedules_are_accepted(name, value):
+def test_a_value_that_can_be_used_is_accepted(name, value):
     check_settings(GOOD | {name: value})
 
 
@@ -87,9 +107,13 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("DATA_FILE", "../tails.csv", "no folder"),
         ("DATA_FILE", "tails.CSV", ".csv or .parquet at the end"),
         ("DATA_FILE", None, "a file in include/"),
+        ("MODEL_CLASS", int, "the name of a class as text"),
         ("DATA_BUCKET", "acme/data", "without a prefix"),
         ("ARTIFACTS_URL", "acme", "s3://bucket"),
         ("XCOM_URL", "s3:///xcom", "s3://bucket"),
+        ("DATA_BUCKET", "acme_data", "lowercase letters"),
+        ("ARTIFACTS_URL", "s3://mlflow_Rents", "lowercase letters"),
+        ("XCOM_URL", "s3://Acme/xcom", "lowercase letters"),
         ("ROWS_WITH_GAPS", "fill", '"drop" or "keep"'),
         ("ROWS_WITH_GAPS", True, '"drop" or "keep"'),
         ("FOLDS", 1, "an integer from 2 on"),
@@ -97,13 +121,37 @@ def test_a_data_file_may_have_spaces_and_letters_of_any_alphabet(name):
         ("FOLDS", "5", "an integer from 2 on"),
         ("REPEATS", 0, "an integer from 1 on"),
         ("SEED", -1, "an integer from 0"),
-        ("TOLERANCE", -0.02, "a number from 0 on"),
+        ("TOLERANCE", -0.02, "a share from 0 to 1"),
+        ("TOLERANCE", 2, "such as 0.02"),
+        ("MAX_ERROR_RISE", "25%", "such as 0.25"),
+        ("MAX_ERROR_RISE", 0, "greater than 0"),
         ("TASK_MINUTES", 0, "from 1 on"),
         ("ROW", "", "text that is not empty"),
         ("EXPERIMENT", " ", "text that is not empty"),
         ("REGISTERED_MODEL", None, "text that is not empty"),
         ("REGISTERED_MODEL", " ", "text that is not empty"),
         ("REGISTERED_MODEL", "Car/price:x", "without '/' and ':'"),
+        ("SCHEDULE", "s3://daten/ä.csv", "in ASCII"),
+        ("FEATURES_DATASET", "daten ä", "in ASCII"),
+        ("MODEL_DATASET", "", "not empty"),
+        ("MODEL_DATASET", "airflow://model", "'airflow:'"),
+        ("INTENDED_USE", None, "text"),
+        ("LIMITS", None, "text"),
+        ("STAGE", "Test", '"Staging" or "Production"'),
+        ("MODEL_TAGS", ["flats"], "a dictionary of text"),
+        ("MODEL_TAGS", {"rooms": 3}, "a dictionary of text"),
+        ("PREDICTION_PACKAGES", "boto3", "in parentheses, such as ('boto3',)"),
+        ("HYPER_PARAMETERS", None, "a dictionary"),
+        ("HYPER_PARAMETER_RULES", {"alphas": "positive"}, "a dictionary of JSON Schemas"),
+        ("TAGS", "rents", "a list of text"),
+        ("TAGS", ("rents",), "a list of text"),
+        ("TAGS", ["r" * 101], "at most 100 characters"),
+        ("FAILURE_CALLBACKS", "mail", "a list of functions"),
+        ("FAILURE_CALLBACKS", ["mail"], "a list of functions"),
+        ("PICTURE_FILE", 5, "None or the name of a file"),
+        ("PLOT_FILE", "rents.doc", ".png, .jpg"),
+        ("PLOT_FILE", "plots/rents.png", "without a folder"),
+        ("PLOT_FILE", "out_of_fold.png", "the other plot"),
     ],
 )
 def test_a_wrong_value_is_rejected(name, value, cure):
@@ -112,6 +160,21 @@ def test_a_wrong_value_is_rejected(name, value, cure):
 
     assert str(error.value).startswith(f"{name} in include/config.py is {value!r}. It has to be ")
     assert cure in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["MODEL_CLASS", "ARTIFACTS_URL", "XCOM_URL", "PICTURE_FILE"])
+def test_a_setting_that_others_are_made_of_is_named_all_the_same(name, tmp_path):
+    config = (ROOT / "include" / "config.py").read_text()
+    (tmp_path / "config.py").write_text(re.sub(rf"(?m)^({name}(?:: [^=]+)?) = .*$", r"\1 = 5", config))
+
+    with pytest.raises(ConfigurationError, match=rf"^{name} in include/config.py is 5\. It has to be "):
+        runpy.run_path(str(tmp_path / "config.py"))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_is_missing_is_named(name):
+    with pytest.raises(ConfigurationError, match=rf"^{name} is missing in include/config\.py\. Add it\. It has to be "):
+        check_settings({setting: value for setting, value in GOOD.items() if setting != name})
 
 
 def test_a_picture_that_is_missing_is_rejected(tmp_path):
@@ -151,6 +214,11 @@ def test_a_rule_that_is_not_json_schema_is_rejected():
         ConfigurationError, match=r"^HYPER_PARAMETER_RULES in include/config.py is not valid JSON Schema"
     ):
         check_hyper_parameters({"alphas": 1}, {"alphas": {"type": "numbre"}})
+
+
+def test_a_rule_for_a_hyperparameter_that_does_not_exist_is_rejected():
+    with pytest.raises(ConfigurationError, match=r"^HYPER_PARAMETER_RULES .* has a rule for 'alpha', which"):
+        check_hyper_parameters({"alphas": [1]}, {"alpha": {"type": "array"}})
 
 
 @pytest.fixture

@@ -27,6 +27,20 @@ for command in (__main__.status, __main__.stop, __main__.clean):
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize(
+    ("processes", "words"),
+    [([], "nothing to stop: no service is running"), (["left by a crash"], "stopping the services")],
+)
+def test_stop_says_whether_anything_is_running(processes, words, tmp_path, monkeypatch, capsys):
+    stack = main.Stack(tmp_path)
+    monkeypatch.setattr(stack, "processes", lambda: iter(processes))
+    monkeypatch.setattr(stack, "stop", lambda: None)
+
+    main.stop(stack)
+
+    assert capsys.readouterr().out == f"{words}\n"
+
+
 def test_a_line_of_progress_shows_the_dags_that_have_started():
     feature_eng = pipeline.Progress("feature_eng", "success", 9, 9)
     train = pipeline.Progress("train", "running", 3, 9, ("a", "b"))

@@ -56,6 +56,13 @@ def test_without_hosts_a_form_takes_no_https_address():
     assert "(hosts now: none)" in defaults.new_data_file().description
 
 
+def test_the_form_describes_the_hyperparameters_whose_rules_have_a_description(monkeypatch):
+    rules = {"alphas": {"type": "array"}, "cv": {"description": "the folds", "type": "integer"}}
+    monkeypatch.setattr(config, "HYPER_PARAMETER_RULES", rules)
+
+    assert defaults.hyper_parameters().description.endswith(", as JSON. cv: the folds.")
+
+
 @pytest.mark.parametrize("conf", [None, {}, {"data_file": "new.csv"}], ids=["by a Dataset", "by hand", "a param"])
 def test_a_run_has_its_params(conf):
     assert defaults.run_params(context(conf)) == {"data_file": "possum.csv"}

@@ -189,6 +189,12 @@ def test_the_host_of_an_https_address_is_found(address, host):
     assert sources.host_of(address) == host
 
 
+def test_the_hosts_may_be_a_list(monkeypatch):
+    monkeypatch.setattr(config, "DATA_HOSTS", ["data.example.org"])
+
+    assert sources.allowed_hosts() == ("data.example.org",)
+
+
 def test_predictions_for_new_rows_are_named_after_their_file():
     assert sources.predictions_key("s3://lab/new animals.parquet") == "predictions/new animals.csv"
     assert sources.predictions_key("ten.csv") == "predictions/ten.csv"
