@@ -42,7 +42,7 @@ SCHEMA = Schema(
 # --- The model ---
 
 MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # any scikit-learn regressor
-MODEL_NAME = str(MODEL_CLASS).rpartition(".")[2]
+MODEL_NAME = MODEL_CLASS.rpartition(".")[2]
 HYPER_PARAMETERS: dict[str, Any] = {
     "alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]
 }  # np.logspace(-3, 1, num=30)
@@ -87,7 +87,7 @@ def _url(variable: str, default: str) -> str:
 
 
 def _bucket(url: str) -> str:
-    return str(url).removeprefix("s3://").split("/")[0]
+    return url.removeprefix("s3://").split("/")[0]
 
 
 DATA_BUCKET = os.environ.get("DATA_BUCKET", "data")
@@ -114,6 +114,6 @@ FAILURE_CALLBACKS: list[Any] = []  # called when a task has failed: Airflow noti
 PLOTS = INCLUDE / "plots"
 PLOT_FILE = "possum_tails.png"
 PICTURE_FILE: str | None = "possum.jpeg"  # in include/, for the corner of the plot; None for no picture
-PICTURE = INCLUDE / str(PICTURE_FILE) if PICTURE_FILE else None
+PICTURE = INCLUDE / PICTURE_FILE if PICTURE_FILE else None
 
 check_settings(globals())  # a wrong value fails here, not in the task that uses it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -160,15 +159,6 @@ def test_a_wrong_value_is_rejected(name, value, cure):
 
     assert str(error.value).startswith(f"{name} in include/config.py is {value!r}. It has to be ")
     assert cure in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["MODEL_CLASS", "ARTIFACTS_URL", "XCOM_URL", "PICTURE_FILE"])
-def test_a_setting_that_others_are_made_of_is_named_all_the_same(name, tmp_path):
-    config = (ROOT / "include" / "config.py").read_text()
-    (tmp_path / "config.py").write_text(re.sub(rf"(?m)^({name}(?:: [^=]+)?) = .*$", r"\1 = 5", config))
-
-    with pytest.raises(ConfigurationError, match=rf"^{name} in include/config.py is 5\. It has to be "):
-        runpy.run_path(str(tmp_path / "config.py"))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
