@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from include.errors import ConfigurationError
 
-MANY_GAPS = 0.2  # of the rows: to leave out more is a warning
 WHOLE_NUMBER = r"(?:0|-?[1-9][0-9]{0,17})"  # written as Python writes it, and fits 64 bits
 
 

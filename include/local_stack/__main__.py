@@ -17,8 +17,7 @@ from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.stack import NOT_UP, PORTS, Stack, StackError
-from include.modeling.amounts import rows_used, with_spread
-from include.schema import MANY_GAPS
+from include.modeling.amounts import are_many, rows_used, with_spread
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -74,7 +73,7 @@ def model(api: str, run_id: str) -> dict[str, str]:
     training = run_data(api, version["run_id"])
     read = run_data(api, training["tags"]["features_run"])["params"]
     left_out = int(read["rows_left_out"])
-    many = left_out > MANY_GAPS * (left_out + int(read["rows"])) and not config.SCHEMA.keep_gaps
+    many = are_many(left_out, left_out + int(read["rows"])) and not config.SCHEMA.keep_gaps
     hint = "; ROWS_WITH_GAPS in include/config.py can keep those" if many else ""
     metrics = training["metrics"]
     error = with_spread(metrics["cv_rmse"], metrics["cv_rmse_std"], config.TARGET_UNIT)

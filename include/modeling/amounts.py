@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+MANY = 0.2  # of the rows: to leave out more is a warning
+
 
 def amount(value: float, unit: str = "") -> str:
     """Return `value unit`: three significant digits, and thousands to the whole number."""
@@ -19,6 +21,11 @@ def with_spread(mean: float, spread: float, unit: str = "") -> str:
         one_digit = float(f"{spread:.0e}")  # 0.097 becomes 0.1
         decimals = max(0, -math.floor(math.log10(one_digit)))
     return f"{mean:,.{decimals}f} ± {spread:,.{decimals}f} {unit}".rstrip()
+
+
+def are_many(left_out: int, rows: int) -> bool:
+    """Return whether too many of the rows are left out to pass over it."""
+    return left_out > MANY * rows
 
 
 def rows_used(params: Mapping[str, str], row: str) -> str:

@@ -14,7 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from include.errors import DataError
-from include.schema import MANY_GAPS, WHOLE_NUMBER, Categorical, Schema
+from include.modeling.amounts import are_many
+from include.schema import WHOLE_NUMBER, Categorical, Schema
 
 log = logging.getLogger(__name__)
 KEEP_GAPS = (
@@ -46,7 +47,7 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
     if left_out:
         counts = rows.isna().sum().sort_values(ascending=False, kind="stable")
         gaps = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-        many = left_out > MANY_GAPS * len(rows)
+        many = are_many(left_out, len(rows))
         cure = f". {KEEP_GAPS}" if many else ""
         level = logging.WARNING if many else logging.INFO
         log.log(level, "%d of %d rows have gaps (%s) and are left out%s", left_out, len(rows), gaps, cure)
@@ -58,8 +59,8 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
     """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
     A label becomes the feature `<column>_<label>`. Columns that list their labels have a feature for each of these,
-    the others for each label seen when fitted. An unknown label counts as none of the known ones, with a
-    warning. If the schema keeps gaps there is none, since scikit-learn would warn of each gap, too.
+    the others for each label seen when fitted. An unknown label counts as none of the known ones, with a warning;
+    without one if the schema keeps gaps, since scikit-learn would warn of each gap, too.
 
     Args:
         schema: What the rows look like.
