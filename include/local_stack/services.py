@@ -97,7 +97,7 @@ def airflow(ports: dict[str, int]) -> list[Service]:
     """Return Airflow's processes, which need a migrated metadata database. The webserver reports the others' health."""
 
     def service(name: str, *options: str, part: str) -> Service:
-        command = words(sys.executable, "-m", "airflow", name, *options)
+        command = words(sys.executable, Path(sys.executable).with_name("airflow"), name, *options)
         return Service(name, command, partial(is_healthy, ports["airflow"], part), folder="airflow")
 
     return [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 
@@ -21,16 +20,11 @@ def _services(stack):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clients_of_s3_are_made_quickly():
-    """Each task makes several. In a process of its own that is quick; here, every one would read botocore's large files
-    again, and look through all that the tests have imported for the operator's name, which S3's log gets.
-    """
+def _clients_of_s3_have_no_caller():
+    """S3's log gets the operator's name, for which each client would look through all that the tests have imported."""
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-    from botocore.loaders import JSONFileLoader
 
-    load_once = functools.cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load_once(path))
         patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Tests")
         yield
 

@@ -28,6 +28,7 @@ def run(program: str, command: str = "scheduler", executor: str = "LocalExecutor
     environment = os.environ | {
         "AIRFLOW__CORE__EXECUTOR": executor,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1/nothing",  # never connected to
+        "AIRFLOW__AWS__SESSION_FACTORY": "include.orchestration.aws_session.SharedLoaderSessionFactory",
     }
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -38,12 +39,30 @@ def test_the_scheduler_imports_the_big_packages_and_none_of_the_projects_configu
     done = run("""
 Job()  # as the scheduler creates it
 print(*(name in sys.modules for name in ("mlflow.sklearn", "sklearn.ensemble", "scipy.stats", "astro.sql")))
-print([name for name in sys.modules if name.startswith(("include.", "unusual_prefix_"))])
+print(*sorted(name for name in sys.modules if name.startswith(("include.", "unusual_prefix_"))))
 """)
 
     imported, own = done.stdout.splitlines()[-2:]
     assert imported == "True True True True", done.stderr
-    assert own == "['include.operators', 'include.operators.links']"  # the buttons, which are a plugin
+    assert own.split() == [
+        "include.operators",
+        "include.operators.links",  # the buttons, which are a plugin
+        "include.orchestration",
+        "include.orchestration.aws_session",  # which a setting names
+    ]
+
+
+def test_a_client_of_s3_in_a_task_reads_none_of_botocores_files(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_CONN", '{"conn_type": "aws", "login": "me", "password": "secret"}')
+    done = run("""
+Job()
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+from botocore.loaders import JSONFileLoader
+del JSONFileLoader.load_file
+print(S3Hook("aws_conn").get_conn().meta.service_model.service_name)
+""")
+
+    assert done.stdout.splitlines()[-1] == "s3"
 
 
 def test_other_dags_find_everything_as_it_was():
