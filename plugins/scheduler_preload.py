@@ -28,6 +28,8 @@ PACKAGES = (
     "airflow.operators.empty",
     "airflow.operators.python",
     "airflow.providers.amazon.aws.operators.s3",
+    "airflow.task.task_runner.standard_task_runner",
+    "astro.files.locations.amazon.s3",
     "astro.sql",
     "jinja2.ext",
     "mlflow_provider.operators.pyfunc",
@@ -38,10 +40,12 @@ PACKAGES = (
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
     "mlflow.data.pandas_dataset",
+    "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlflow.store.artifact.s3_artifact_repo",
     "mlflow.tracking.request_header.registry",
     "pyarrow.dataset",
+    "pyarrow.parquet",
     "scipy.stats",
 )
 
