@@ -32,11 +32,13 @@ from airflow.utils.types import DagRunType
 from astro import sql as aql
 
 from include import config
+from include.modeling.rows import read_training_rows
 from include.operators.csv_file import CSVFile
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
 from include.orchestration import defaults, sources
 from include.orchestration.datasets import FEATURES
+from include.tracking import experiment
 from include.tracking.session import mlflow_task, task_boundary
 
 if TYPE_CHECKING:
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 @task
 @task_boundary
 def list_existing_experiments() -> list[dict[str, Any]]:
-    from include.tracking import experiment
-
     return experiment.find(config.EXPERIMENT, config.MLFLOW_CONNECTION)
 
 
@@ -63,8 +63,6 @@ def check_if_experiment_exists(experiments: list[dict[str, Any]]) -> str:
 @task
 @task_boundary
 def create_experiment() -> None:
-    from include.tracking import experiment
-
     description = experiment.description(config.SCHEMA, config.MODEL_NAME)
     experiment.create(config.EXPERIMENT, config.ARTIFACTS_URL, description, config.MLFLOW_CONNECTION)
 
@@ -72,28 +70,24 @@ def create_experiment() -> None:
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 @task_boundary
 def get_current_experiment_id() -> str:
-    from include.tracking import experiment
-
     return experiment.active_id(config.EXPERIMENT, config.MLFLOW_CONNECTION)
 
 
 @task_group
-def prepare_mlflow_experiment() -> Any:
-    experiments = list_existing_experiments()
-    branch = check_if_experiment_exists(experiments)
+def prepare_mlflow_experiment(buckets: Any) -> Any:
+    branch = check_if_experiment_exists(list_existing_experiments())
     create = create_experiment()
     experiment_exists = EmptyOperator(task_id="experiment_exists")
     experiment_id = get_current_experiment_id()
 
     branch >> [create, experiment_exists] >> experiment_id
-    return create, linked(experiment_id, ExperimentLink())
+    buckets >> create  # the experiment's artifacts go there
+    return linked(experiment_id, ExperimentLink())
 
 
 @aql.dataframe
 @task_boundary
 def extract_data() -> pd.DataFrame:
-    from include.modeling.rows import read_training_rows
-
     context = get_current_context()
     data_file = sources.read_data_file(defaults.run_params(context)["data_file"])
     context["ti"].xcom_push("data_version", data_file.version)
@@ -104,31 +98,30 @@ def extract_data() -> pd.DataFrame:
 @mlflow_task
 def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     from include.modeling import features, models
-    from include.tracking import feature_run, registry, runs
+    from include.tracking import feature_run, runs
 
     context = get_current_context()
-    hyper_parameters = context["params"]["hyper_parameters"]
+    params, data_version = context["params"], context["ti"].xcom_pull("extract_data", key="data_version")
     usable = features.usable_rows(rows, config.SCHEMA)
     engineered, transformer = features.engineer(usable, config.SCHEMA)
     inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
-    models.try_out(config.MODEL_CLASS, hyper_parameters, inputs, target, config.SEED)
+    models.try_out(config.MODEL_CLASS, params["hyper_parameters"], inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
     if not runs.find_finished(experiment_id, lineage):
-        if is_scheduled(context) and registry.is_trained_on(config.REGISTERED_MODEL, lineage, hyper_parameters):
-            raise AirflowSkipException(
-                "Rows, code and versions are those of the newest model version: nothing to train."
-            )
-        data_file = context["params"]["data_file"]
-        data_version = context["ti"].xcom_pull("extract_data", key="data_version")
+        skip_if_nothing_is_new(lineage, context)
         with feature_run.start(experiment_id, lineage):
-            feature_run.log_rows(rows, usable, data_file, data_version, config.SCHEMA, lineage["data_digest"])
+            feature_run.log_rows(rows, usable, params["data_file"], data_version, config.SCHEMA, lineage["data_digest"])
             feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
 
 
-def is_scheduled(context: Any) -> bool:
-    """Return whether nobody started this run by hand, who would want a new version in any case."""
-    return context["dag_run"].run_type in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED)
+def skip_if_nothing_is_new(lineage: dict[str, str], context: Any) -> None:
+    """Skip a run that nobody started by hand, if the newest version was trained on the same rows, code and versions."""
+    from include.tracking import registry
+
+    by_itself = context["dag_run"].run_type in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED)
+    if by_itself and registry.is_trained_on(config.REGISTERED_MODEL, lineage, context["params"]["hyper_parameters"]):
+        raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
 
 
 def announce(context: Any, result: object = None) -> None:  # noqa: ARG001
@@ -138,7 +131,7 @@ def announce(context: Any, result: object = None) -> None:  # noqa: ARG001
 
 @dag(
     schedule=defaults.schedule(config.SCHEDULE),
-    doc_md=defaults.documented(__doc__),
+    doc_md=__doc__.format_map(vars(config)),
     params={"data_file": defaults.data_file(), "hyper_parameters": defaults.hyper_parameters()},
     **defaults.DAG_DEFAULTS,
 )
@@ -146,10 +139,8 @@ def feature_eng() -> None:
     buckets = S3CreateBucketOperator.partial(
         task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
     ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
-    experiment: Any = prepare_mlflow_experiment()
-    create, experiment_id = experiment
     rows = extract_data()
-    features = build_features(rows=rows, experiment_id=experiment_id)
+    features = build_features(rows=rows, experiment_id=prepare_mlflow_experiment(buckets))
     saved = aql.export_file(
         task_id="save_data_to_s3",
         input_data=features,
@@ -161,7 +152,7 @@ def feature_eng() -> None:
     linked(features, RunLink())
     linked(saved, ObjectLink())
 
-    buckets >> [create, rows]  # the experiment's artifacts and the DataFrames between tasks go there
+    buckets >> rows  # the DataFrames between tasks go there
 
 
 feature_eng()

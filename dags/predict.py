@@ -31,6 +31,7 @@ from airflow.operators.python import get_current_context
 from astro import sql as aql
 
 from include import config
+from include.modeling.rows import read_new_rows
 from include.operators.csv_file import CSVFile
 from include.operators.links import ObjectLink, RunLink, VersionLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 @task_boundary
 def fetch_rows() -> pd.DataFrame | None:
     """Read the new rows; None without a data file."""
-    from include.modeling.rows import read_new_rows
-
     context = get_current_context()
     params = defaults.run_params(context)
     data_file, model = params["data_file"], params["model"]
@@ -76,22 +75,22 @@ def fetch_model_run_id() -> str:
 
 @aql.dataframe
 @mlflow_task
-def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str, target_column: str) -> pd.DataFrame:
+def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str) -> pd.DataFrame:
     from include.modeling import features
     from include.tracking import feature_run
 
     if rows is None:
-        return upstream.train_run().frame("fetch_feature_df").drop(columns=target_column)
+        return upstream.train_run().frame("fetch_feature_df").drop(columns=config.TARGET)
     usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA)
     return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
 
 
 @aql.dataframe
 @task_boundary
-def fetch_target(rows: pd.DataFrame | None, target_column: str) -> pd.DataFrame:
+def fetch_target(rows: pd.DataFrame | None) -> pd.DataFrame:
     if rows is None:
-        return upstream.train_run().frame("fetch_feature_df", columns=[target_column])
-    return rows.reindex(columns=[target_column])
+        return upstream.train_run().frame("fetch_feature_df", columns=[config.TARGET])
+    return rows.reindex(columns=[config.TARGET])
 
 
 @task
@@ -124,34 +123,35 @@ def list_to_dataframe(predictions: pd.DataFrame, target: pd.DataFrame) -> pd.Dat
 
 @task
 @mlflow_task
-def compare_with_training(features: pd.DataFrame, model_run_id: str) -> None:
+def compare_with_training(features: pd.DataFrame, model_run_id: str) -> str:
+    """Return the MLflow run `Predictions`."""
     from include.modeling import drift
     from include.tracking import prediction_run, registry, runs, training_run
 
     context = get_current_context()
     new_rows = context["ti"].xcom_pull("fetch_rows", key="new_rows") or {}
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
-    trained = training_run.get(model_run_id)
-    pipeline_run = context["run_id"] if new_rows else trained.pipeline_run
+    experiment_id, trained_in = training_run.origin(model_run_id)
+    pipeline_run = context["run_id"] if new_rows else trained_in
     lineage = runs.lineage(pipeline_run, features, version.name, version.version, new_rows)
     reference = training_run.reference(model_run_id)[features.columns]
     drifted = drift.compare(reference, features, config.SEED)
-    if not runs.find_finished(trained.experiment_id, lineage):
-        with prediction_run.start(trained.experiment_id, lineage, version, new_rows, config.SCHEMA):
+    run_id = runs.find_finished(experiment_id, lineage)
+    if not run_id:
+        with prediction_run.start(experiment_id, lineage, version, new_rows, config.SCHEMA) as run_id:
             prediction_run.log_drift(drifted, reference, features)
     if config.FAIL_ON_DRIFT:
         drift.raise_if_drifted(drifted)
+    return run_id
 
 
 @task
 @mlflow_task
-def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
+def plot_predictions(predictions: pd.DataFrame, model_run_id: str, run_id: str) -> None:
     from include.modeling import plots
     from include.tracking import prediction_run, registry, training_run
 
-    context = get_current_context()
-    new_rows = bool(context["params"]["data_file"])
-    run_id = context["ti"].xcom_pull("compare_with_training", key="mlflow_run_id")
+    new_rows = bool(get_current_context()["params"]["data_file"])
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
     model = f"{version.name}, version {version.version}"
     by_row = predictions.set_index(predictions.columns[0])
@@ -167,7 +167,7 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
 
 @dag(
     schedule=[MODEL],
-    doc_md=defaults.documented(__doc__),
+    doc_md=__doc__.format_map(vars(config)),
     params={"data_file": defaults.new_data_file(), "model": defaults.model()},
     user_defined_macros={"predictions_key": sources.predictions_key},
     **defaults.DAG_DEFAULTS,
@@ -175,8 +175,8 @@ def plot_predictions(predictions: pd.DataFrame, model_run_id: str) -> None:
 def predict() -> None:
     rows = fetch_rows()
     run_id = fetch_model_run_id()
-    features = fetch_feature_df_no_target(rows=rows, model_run_id=run_id, target_column=config.TARGET)
-    target = fetch_target(rows=rows, target_column=config.TARGET)
+    features = fetch_feature_df_no_target(rows=rows, model_run_id=run_id)
+    target = fetch_target(rows=rows)
     requirements = add_line_to_file(model_run_id=run_id)
     compared = compare_with_training(features=features, model_run_id=run_id)
     run_prediction = ModelLoadAndPredictOperator(
@@ -189,7 +189,7 @@ def predict() -> None:
     )
     run_prediction.operator_extra_links = (VersionLink(),)
     predictions = list_to_dataframe(predictions=run_prediction.output, target=target)
-    plot = plot_predictions(predictions=predictions, model_run_id=run_id)
+    plot = plot_predictions(predictions=predictions, model_run_id=run_id, run_id=compared)
     saved = aql.export_file(
         task_id="save_predictions",
         input_data=predictions,
@@ -204,7 +204,7 @@ def predict() -> None:
     linked(saved, ObjectLink())
 
     requirements >> run_prediction
-    compared >> [plot, saved]  # it starts the MLflow run that the errors are logged to, and FAIL_ON_DRIFT may stop here
+    compared >> saved  # FAIL_ON_DRIFT may stop here
 
 
 predict()

@@ -19,7 +19,6 @@ Started by hand, it takes the newest features, and the hyperparameters of its ow
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
@@ -37,6 +36,7 @@ from include.operators.registry import (
 )
 from include.orchestration import defaults, upstream
 from include.orchestration.datasets import FEATURES, MODEL
+from include.tracking.model_card import registered_model_card
 from include.tracking.session import mlflow_task, task_boundary
 
 if TYPE_CHECKING:
@@ -73,42 +73,31 @@ def fetch_hyper_parameters() -> dict[str, Any]:
 @aql.dataframe(multiple_outputs=True)
 @mlflow_task
 def train_model(
-    feature_df: pd.DataFrame,
-    experiment_id: str,
-    target_column: str,
-    model_class: str,
-    hyper_parameters: dict[str, Any],
-    run_name: str,
+    feature_df: pd.DataFrame, experiment_id: str, model_class: str, hyper_parameters: dict[str, Any]
 ) -> dict[str, Any]:
     from include.modeling import evaluation, models
     from include.tracking import registry, runs, training_run
 
     source = upstream.feature_eng_run()
     model = models.make_model(model_class, hyper_parameters)
-    lineage = runs.lineage(source.run_id, feature_df, target_column, model_class, hyper_parameters)
+    lineage = runs.lineage(source.run_id, feature_df, config.TARGET, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
         rows, plan = rows_to_evaluate(source)
-        inputs, target = feature_df.drop(columns=target_column), feature_df[target_column]
         evaluated = evaluation.evaluate(model, rows, config.SCHEMA, plan, with_importances=True)
-        baseline = evaluation.baseline(rows, rows[target_column], plan)
-        tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, inputs.columns)
-        with training_run.start(experiment_id, run_name, tags, plan, config.SCHEMA) as run_id:
-            training_run.log_source(feature_df, source, target_column, lineage["data_digest"])
-            training_run.fit_with_autolog(model, inputs, target)
+        baseline = evaluation.baseline(rows, rows[config.TARGET], plan)
+        features = feature_df.drop(columns=config.TARGET)
+        tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, features.columns)
+        with training_run.start(experiment_id, config.MODEL_NAME, tags, plan, config.SCHEMA) as run_id:
+            training_run.log_source(feature_df, source, config.TARGET, lineage["data_digest"])
+            training_run.fit_with_autolog(model, features, feature_df[config.TARGET])
             model_id = training_run.log_model(model, feature_df, config.SCHEMA, config.SEED)
             training_run.log_serving_model(model, source, rows, config.SCHEMA)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
             training_run.log_lineage(tags, model_id)
-    candidate = registry.candidate(
-        run_id,
-        schema=config.SCHEMA,
-        intended_use=config.INTENDED_USE,
-        limits=config.LIMITS,
-        artifacts_url=config.ARTIFACTS_URL,
-        mlflow_conn_id=config.MLFLOW_CONNECTION,
+    return registry.candidate(
+        run_id, config.SCHEMA, config.INTENDED_USE, config.LIMITS, config.ARTIFACTS_URL, config.MLFLOW_CONNECTION
     )
-    return asdict(candidate)
 
 
 def rows_to_evaluate(source: upstream.UpstreamRun) -> tuple[pd.DataFrame, Plan]:
@@ -130,23 +119,17 @@ def check_if_model_already_registered() -> str:
     return f"register_model.{next_task}"
 
 
-@task_group
+@task_group(default_args={"mlflow_conn_id": config.MLFLOW_CONNECTION, "name": config.REGISTERED_MODEL})
 def register_model(model: Any) -> Any:
-    from include.tracking.model_card import registered_model_card
-
     check = check_if_model_already_registered()
     create_registered_model = CreateRegisteredModelOperator(
         task_id="create_registered_model",
-        mlflow_conn_id=config.MLFLOW_CONNECTION,
-        name=config.REGISTERED_MODEL,
         tags=[{"key": key, "value": value} for key, value in config.MODEL_TAGS.items()],
         description=registered_model_card(config.REGISTERED_MODEL, config.STAGE, config.SCHEMA),
     )
     model_already_registered = EmptyOperator(task_id="model_already_registered")
     create_model_version = CreateModelVersionOperator(
         task_id="create_model_version",
-        mlflow_conn_id=config.MLFLOW_CONNECTION,
-        name=config.REGISTERED_MODEL,
         trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         run_id=model["run_id"],
         source=model["source"],
@@ -156,8 +139,6 @@ def register_model(model: Any) -> Any:
     )
     transition_model = TransitionModelVersionStageOperator(
         task_id="transition_model",
-        mlflow_conn_id=config.MLFLOW_CONNECTION,
-        name=config.REGISTERED_MODEL,
         version="{{ ti.xcom_pull(task_ids='register_model.create_model_version')['model_version']['version'] }}",
         stage=config.STAGE,
         archive_existing_versions=True,
@@ -178,22 +159,15 @@ def choose_champion(model_run_id: str) -> str:
         rows, plan = rows_to_evaluate(upstream.feature_eng_run())
         return evaluation.evaluate(model, rows, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
 
-    decision = champion.promote(
-        model_run_id,
-        config.REGISTERED_MODEL,
-        evaluate=cv_rmse,
-        tolerance=config.TOLERANCE,
-        max_error_rise=config.MAX_ERROR_RISE,
-        unit=config.TARGET_UNIT,
-    )
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)
+    decision = champion.promote(version, cv_rmse, config.TOLERANCE, config.MAX_ERROR_RISE, config.TARGET_UNIT)
     pages.link_version(get_current_context()["ti"], version.name, version.version)
     return decision.alias
 
 
 @dag(
     schedule=[FEATURES],
-    doc_md=defaults.documented(__doc__),
+    doc_md=__doc__.format_map(vars(config)),
     params={"hyper_parameters": defaults.hyper_parameters()},
     **defaults.DAG_DEFAULTS,
 )
@@ -201,10 +175,8 @@ def train() -> None:
     model = train_model(
         feature_df=fetch_feature_df(),
         experiment_id=fetch_experiment_id(),
-        target_column=config.TARGET,
         model_class=config.MODEL_CLASS,
         hyper_parameters=fetch_hyper_parameters(),
-        run_name=config.MODEL_NAME,
     )
     transition_model = register_model(model)
     champion = choose_champion(model_run_id=model["run_id"])

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -244,6 +243,7 @@ class Stack:
         self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
         self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
         self._settings.setdefault("s3_secret", secrets.token_urlsafe(24))
+        self._settings["fingerprints"] = self._fingerprints()
         self.home.mkdir(parents=True, exist_ok=True)
         write_private(self._memory, json.dumps(self._settings))
 
@@ -253,9 +253,11 @@ class Stack:
             for name, port in self._asked.items():
                 if port != self.ports[name]:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
-            before, now = (self.home / "supervisord.conf").read_text(), self._configuration()
-            if before != now:
-                changed = ", ".join(changed_settings(before, now)) or "the project's own code"
+            now = self._fingerprints()
+            before = self._settings.get("fingerprints", now)
+            if before != now or (self.home / "supervisord.conf").read_text() != self._configuration():
+                changed = ", ".join(sorted(name for name in before | now if before.get(name) != now.get(name)))
+                changed = changed or "the project's own code"
                 raise StackError(f"The stack was started with other settings. Changed since then: {changed}. {RESTART}")
             return
         self.stop()
@@ -287,18 +289,16 @@ class Stack:
         ]
         return {service.name: service for service in services}
 
-    def _known_settings(self) -> dict[str, str]:
-        """Return the settings that reach a service only when it starts."""
+    def _fingerprints(self) -> dict[str, str]:
+        """Return a hash of each setting that reaches a service only when it starts."""
         from include import config  # here, as above
 
-        variables = self.shared_variables()
-        artifacts = variables.pop(DESTINATION, config.ARTIFACTS_URL)
-        return variables | {f"{DESTINATION} (ARTIFACTS_URL)": artifacts}
+        settings = self.shared_variables()
+        settings[f"{DESTINATION} (ARTIFACTS_URL)"] = settings.pop(DESTINATION, config.ARTIFACTS_URL)
+        return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}
 
     def _configuration(self) -> str:
-        known = [f"; {name} {fingerprint(value)}" for name, value in sorted(self._known_settings().items())]
         sections = [
-            "\n".join([*known, ""]),
             "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
             "[unix_http_server]\nfile=supervisor.sock\n",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
@@ -396,20 +396,6 @@ class Stack:
         with contextlib.chdir(self.home):
             transport = SupervisorTransport(serverurl="unix://supervisor.sock")
             yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
-
-
-def changed_settings(before: str, now: str) -> list[str]:
-    """Return the settings whose fingerprints differ between two configurations of the supervisor.
-
-    None, if the first one was written by a version of this project that did not name them.
-    """
-    old, new = (dict(re.findall(r"^; (\w+(?: \(\w+\))?) (\w{64})$", text, re.MULTILINE)) for text in (before, now))
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name)) if old else []
-
-
-def fingerprint(value: str) -> str:
-    """Return a hash that differs where values differ."""
-    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def port_in(variable: str) -> int | None:

@@ -25,7 +25,7 @@ OTHERWISE_WRITTEN = re.compile(rb'\n[\s"]*(?:[+]|-0|0[0-9])')  # an integer at t
 LARGEST_WHOLE_NUMBER = 10**18 - 1
 
 
-def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
+def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFrame:
     """Read the columns of a schema from a CSV file: UTF-8, comma-separated, with a header.
 
     Returns a row for each record that isn't blank, indexed by its `line`. Labels and row numbers are text as it stands
@@ -39,8 +39,7 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     records = _records(content, errors.source)
     _, header = next(records)
     _, first_row = next(records, (2, []))
-    optional = set() if target_required else {schema.target}
-    names = column_names(header, schema, optional, errors)
+    names = column_names(header, schema, errors)
     wanted = [name for name in names if isinstance(name, str)]
     if not wanted or len(first_row) > len(header):  # pandas would leave out what is too much
         _check_fields(content, errors)
@@ -103,10 +102,10 @@ def _records(content: bytes, source: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{source}, line {line}: {error}. Close the quotes.") from None
 
 
-def column_names(header: list[str], schema: Schema, optional: set[str], errors: FileErrors) -> list[str | int]:
+def column_names(header: list[str], schema: Schema, errors: FileErrors) -> list[str | int]:
     """Return the schema's name for each column of the file, and the place for one that the schema doesn't name.
 
-    Upper and lower case count as the same where no column has the very name.
+    Upper and lower case count as the same where no column has the very name. New rows need no target.
     """
     header = [found.strip() for found in header]
     _check_header(header, errors.source)
@@ -121,7 +120,7 @@ def column_names(header: list[str], schema: Schema, optional: set[str], errors: 
             names[places[0]] = name
         elif places:
             errors.add(f"there are {len(places)} columns named {name!r}. Keep one of them.")
-        elif name not in optional:
+        elif name != schema.target or not errors.new_rows:
             missing.append(_missing(name, header))
     if missing:
         found = textwrap.shorten(", ".join(header), 300, placeholder=" ...")

@@ -26,12 +26,13 @@ class _Error:
 class FileErrors:
     """Collects the errors of the file `source`, which is named as the user named it.
 
-    `new_rows` are for a model that exists: its columns in `include/config.py` are not to be changed for them.
+    `new_rows` are for a model that exists: they need no target, and its columns in `include/config.py` are not to be
+    changed for them.
     """
 
     def __init__(self, source: str, *, new_rows: bool = False) -> None:
         self.source = source
-        self._new_rows = new_rows
+        self.new_rows = new_rows
         self._errors: list[_Error] = []
         self._count = 0
 
@@ -40,7 +41,7 @@ class FileErrors:
 
     def cure(self, in_file: str, in_config: str) -> str:
         """Return what to do about an error: in the file or, unless these are new rows, in `include/config.py`."""
-        return f"{in_file}." if self._new_rows else f"{in_file}, or {in_config} in include/config.py."
+        return f"{in_file}." if self.new_rows else f"{in_file}, or {in_config} in include/config.py."
 
     def add(self, text: str) -> None:
         """Add an error that concerns a column or the file."""

@@ -10,13 +10,13 @@ import pyarrow as pa
 from include.errors import DataError
 from include.modeling.csv_text import column_names
 from include.modeling.file_errors import FileErrors
-from include.schema import Numeric, Schema
+from include.schema import Column, Numeric, Schema
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
-def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_required: bool = True) -> pd.DataFrame:
+def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFrame:
     """Read the columns of a schema from a Parquet file, and no others.
 
     Returns:
@@ -28,17 +28,16 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors, *, target_req
     """
     import pyarrow.parquet as pq  # Airflow reads the DAG files, which import this module, every few seconds
 
-    optional = set() if target_required else {schema.target}
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         ranges = _ranges(file)
         header = [*file.schema_arrow.names, *ranges]
-        names = column_names(header, schema, optional, errors)
+        names = column_names(header, schema, errors)
         wanted = {name: found for name, found in zip(names, header, strict=True) if isinstance(name, str)}
         stored = file.read([found for found in wanted.values() if found not in ranges])
         table = pd.DataFrame(
             {
-                name: ranges[found] if found in ranges else _values(stored[found], is_label=_is_label(name, schema))
+                name: ranges[found] if found in ranges else _values(stored[found], schema.columns.get(name))
                 for name, found in wanted.items()
             }
         )
@@ -63,11 +62,7 @@ def _ranges(file: pq.ParquetFile) -> dict[str, range]:
     return {name: rows for name, rows in ranges.items() if len(rows) == file.metadata.num_rows}
 
 
-def _is_label(name: str, schema: Schema) -> bool:
-    return not isinstance(schema.columns.get(name), Numeric)
-
-
-def _values(column: pa.ChunkedArray, *, is_label: bool) -> pd.Series:
+def _values(stored: pa.ChunkedArray, column: Column | None) -> pd.Series:
     # With gaps, pandas makes integers float64, which has 15 digits. Labels and row numbers keep all of theirs.
-    values = column.to_pandas(integer_object_nulls=is_label)
+    values = stored.to_pandas(integer_object_nulls=not isinstance(column, Numeric))
     return values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values

@@ -55,8 +55,19 @@ def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int) -> pd
         DataError: As `read_rows` does, and for rows that cannot train a model.
     """
     rows = read_rows(file, schema)
-    errors = FileErrors(file.address)
-    check_training_rows(rows, schema, min_usable, errors)
+    usable = rows.dropna(subset=[schema.target]) if schema.keep_gaps else rows.dropna()
+    targets = usable[schema.target].unique()
+    if len(usable) < min_usable:
+        without = f"with a value in {schema.target}" if schema.keep_gaps else "without gaps"
+        raise DataError(
+            f"{file.address}: {len(usable)} rows {without}, but at least {min_usable} are needed, twice FOLDS in "
+            "include/config.py. Add rows, or fill the gaps."
+        )
+    if len(targets) == 1:
+        raise DataError(
+            f"{file.address}: column {schema.target}: every value is {targets[0]}, so there is nothing to predict. "
+            "Add rows that differ."
+        )
     return rows
 
 
@@ -69,7 +80,7 @@ def read_new_rows(file: DataFile, schema: Schema) -> pd.DataFrame:
     Raises:
         DataError: As `read_rows` does, and where no row can be predicted.
     """
-    rows = read_rows(file, schema, target_required=False)
+    rows = read_rows(file, schema, new_rows=True)
     if not schema.keep_gaps and rows[schema.inputs].isna().any(axis="columns").all():
         raise DataError(
             f"{file.address}: none of the {len(rows)} rows is without gaps, so none can be predicted. Fill them."
@@ -77,13 +88,13 @@ def read_new_rows(file: DataFile, schema: Schema) -> pd.DataFrame:
     return rows
 
 
-def read_rows(file: DataFile, schema: Schema, *, target_required: bool = True) -> pd.DataFrame:
+def read_rows(file: DataFile, schema: Schema, *, new_rows: bool = False) -> pd.DataFrame:
     """Read rows of a data set.
 
     Args:
         file: The file.
         schema: The columns to read. Others in the file are left out.
-        target_required: Whether the file must have the target. If it has, the target is checked all the same.
+        new_rows: Whether the target may be missing. Where the file has it, it is checked all the same.
 
     Returns:
         What `check_columns` returns.
@@ -91,18 +102,16 @@ def read_rows(file: DataFile, schema: Schema, *, target_required: bool = True) -
     Raises:
         DataError: The file can't be used. Names all that is wrong with it, by line, column and value, with the cure.
     """
-    errors = FileErrors(file.address, new_rows=not target_required)
+    errors = FileErrors(file.address, new_rows=new_rows)
     is_parquet = file.address.lower().endswith(".parquet")
     read_table = parquet_table.read_table if is_parquet else csv_text.read_table
-    table = read_table(file.content, schema, errors, target_required=target_required)
-    rows = check_columns(table, schema, errors, target_required=target_required)
+    table = read_table(file.content, schema, errors)
+    rows = check_columns(table, schema, errors)
     log.info("Read %s: %d rows, columns %s", file.address, len(rows), ", ".join(rows))
     return rows
 
 
-def check_columns(
-    table: pd.DataFrame, schema: Schema, errors: FileErrors, *, target_required: bool = True
-) -> pd.DataFrame:
+def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.DataFrame:
     """Check each value of a table, text or typed, against the schema.
 
     The table is indexed by where its rows stand in the source, and the name of its index is what that counts, such as
@@ -123,34 +132,13 @@ def check_columns(
             checked[name] = _numbers(table[name], column, errors)
         else:
             checked[name] = _labels(table[name], column, schema.max_categories, errors)
-        if target_required and checked[name].isna().all() and len(errors) == found:  # of new rows, each keeps its line
+        if not errors.new_rows and checked[name].isna().all() and len(errors) == found:  # each new row keeps its line
             errors.add(f"column {name}: all values are missing. Fill them in, or take the column out of COLUMNS.")
     row_numbers = _row_numbers(table, schema, errors)
     errors.raise_if_any()
     rows = pd.DataFrame(checked)
     rows.index = row_numbers
     return rows
-
-
-def check_training_rows(rows: pd.DataFrame, schema: Schema, min_usable: int, errors: FileErrors) -> None:
-    """Raise DataError if the usable rows are fewer than `min_usable`, or if their targets are all the same.
-
-    Those are the rows without gaps or, if the schema keeps gaps, the rows that have the target.
-    """
-    complete = rows.dropna(subset=[schema.target]) if schema.keep_gaps else rows.dropna()
-    targets = complete[schema.target].unique()
-    without = f"with a value in {schema.target}" if schema.keep_gaps else "without gaps"
-    if len(complete) < min_usable:
-        errors.add(
-            f"{len(complete)} rows {without}, but at least {min_usable} are needed, twice FOLDS in include/config.py. "
-            "Add rows, or fill the gaps."
-        )
-    elif len(targets) == 1:
-        errors.add(
-            f"column {schema.target}: every value is {targets[0]}, so there is nothing to predict. "
-            "Add rows that differ."
-        )
-    errors.raise_if_any()
 
 
 def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Series:

@@ -16,14 +16,6 @@ from botocore.config import Config
 SECONDS_TO_CLICK = 300  # that an S3 object can be downloaded without a login, from when its button was shown
 
 
-def mlflow_page(path: str) -> str:
-    """Return the address of a page of the MLflow UI, for the user's browser."""
-    from include import config
-    from include.tracking import pages
-
-    return pages.mlflow_page(path, config.MLFLOW_CONNECTION)
-
-
 class _Link(BaseOperatorLink):
     """Lead to what a task has returned, or pushed as `key`."""
 
@@ -35,8 +27,11 @@ class _Link(BaseOperatorLink):
         return self.address(value) if value else ""
 
     def address(self, value: Any) -> str:
-        """Return the address for what the task has returned or pushed."""
-        raise NotImplementedError
+        """Return the address for what the task has returned or pushed: by default, the path of a page in MLflow."""
+        from include import config
+        from include.tracking import pages
+
+        return pages.mlflow_page(value, config.MLFLOW_CONNECTION)
 
 
 class RunLink(_Link):
@@ -45,9 +40,6 @@ class RunLink(_Link):
     name = "MLflow run"
     key = "mlflow_run_page"
 
-    def address(self, value: str) -> str:
-        return mlflow_page(value)
-
 
 class ExperimentLink(_Link):
     """Lead to the runs of an experiment in MLflow."""
@@ -55,7 +47,7 @@ class ExperimentLink(_Link):
     name = "MLflow experiment"
 
     def address(self, value: str) -> str:
-        return mlflow_page(f"experiments/{value}/runs")
+        return super().address(f"experiments/{value}/runs")
 
 
 class VersionLink(_Link):
@@ -63,9 +55,6 @@ class VersionLink(_Link):
 
     name = "Model version"
     key = "model_version_page"
-
-    def address(self, value: str) -> str:
-        return mlflow_page(value)
 
 
 class ObjectLink(_Link):

@@ -9,10 +9,10 @@ from typing import Any
 
 from mlflow_provider.operators import registry
 
-from include.operators.links import VersionLink, mlflow_page
+from include.operators.links import VersionLink
 from include.orchestration.retries import retry_policy
 from include.tracking.client import MLflowClientHook
-from include.tracking.pages import link_version
+from include.tracking.pages import link_version, mlflow_page
 
 
 class CreateRegisteredModelOperator(registry.CreateRegisteredModelOperator):
@@ -59,7 +59,7 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
         created = _post(self, "model-versions/create", *parameters)
         number = created["model_version"]["version"]
         page = link_version(context["ti"], self.name, number)
-        self.log.info("Created version %s of %s: %s", number, self.name, mlflow_page(page))
+        self.log.info("Created version %s of %s: %s", number, self.name, mlflow_page(page, self.mlflow_conn_id))
         return created
 
 

@@ -34,11 +34,6 @@ DAG_DEFAULTS: dict[str, Any] = {
 }
 
 
-def documented(documentation: str) -> str:
-    """Return a DAG's documentation with the values of `include/config.py` in place of their {NAMES}."""
-    return documentation.format_map(vars(config))
-
-
 def hyper_parameters() -> Param:
     """Return the param `hyper_parameters`: a JSON object that follows HYPER_PARAMETER_RULES."""
     rules = config.HYPER_PARAMETER_RULES.items()
@@ -108,8 +103,7 @@ def run_params(context: Any) -> dict[str, Any]:
             f"This run was triggered with {', '.join(map(repr, unknown))}, but the params of {dag.dag_id} are "
             f"{', '.join(dag.params)}. Correct the name, and trigger it again."
         )
-    params: dict[str, Any] = context["params"]
-    return params
+    return context["params"]
 
 
 def schedule(setting: str | None) -> str | list[Dataset] | None:

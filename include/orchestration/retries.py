@@ -63,8 +63,6 @@ def retry_policy() -> Iterator[None]:
     """
     try:
         yield
-    except AirflowFailException:
-        raise
     except (DataError, ConfigurationError) as error:  # their messages explain it all; a traceback would add nothing
         raise AirflowFailException(str(error)) from None
     except Exception as error:

@@ -14,21 +14,18 @@ from mlflow.exceptions import MlflowException
 from sklearn.base import RegressorMixin, clone
 
 from include.modeling.promotion import Champion, Decision, decide
-from include.tracking.registry import model_version
 
 log = logging.getLogger(__name__)
 
 
 def promote(
-    run_id: str,
-    name: str,
+    version: ModelVersion,
     evaluate: Callable[[RegressorMixin], float],
-    *,
     tolerance: float,
     max_error_rise: float,
     unit: str,
 ) -> Decision:
-    """Give the run's version of the model `name` the alias `champion` or `challenger`, and tag it with the reason.
+    """Give a version the alias `champion` or `challenger`, and tag it with the reason.
 
     `evaluate` cross-validates an unfitted regressor on the data that the version was trained on and returns its RMSE in
     `unit`. `include.modeling.promotion.decide` has the rules.
@@ -37,13 +34,10 @@ def promote(
     again right before the alias is set, and once more after it; when another promotion was faster, this one starts
     over and compares the version with the new champion. One case is left: a process that stops between looking and
     setting until another has set the alias and looked again. It replaces a champion that it was not compared with.
-
-    Raises:
-        DataError: The run has no version of this model.
     """
     client = MlflowClient()
-    version, run = model_version(run_id, name), client.get_run(run_id)
-    number, metrics = version.version, run.data.metrics
+    run = client.get_run(str(version.run_id))
+    name, number, metrics = version.name, version.version, run.data.metrics
     while True:
         champion = _champion(client, name)
         if champion == number:
@@ -74,8 +68,7 @@ def promote(
 
 def _champion(client: MlflowClient, name: str) -> str | None:
     """Return the number of the version that is champion now."""
-    aliases: dict[str, str] = client.get_registered_model(name).aliases
-    return aliases.get("champion")
+    return client.get_registered_model(name).aliases.get("champion")
 
 
 def _on_new_data(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import mlflow
 import pandas as pd
@@ -18,15 +17,13 @@ from include.tracking import logged_models, runs
 NAME = "Scaler"
 
 
-@contextmanager
-def start(experiment_id: str, lineage: dict[str, str]) -> Iterator[str]:
-    """Start the run and yield its id."""
+def start(experiment_id: str, lineage: dict[str, str]) -> AbstractContextManager[str]:
+    """Start the run; its block gets its id."""
     description = (
         "Turns rows into features: labels one-hot encoded, everything scaled to mean 0 and standard deviation 1. "
         "`scaling.csv` has each feature's mean and standard deviation before scaling."
     )
-    with runs.start(experiment_id, NAME, lineage, description) as run_id:
-        yield run_id
+    return runs.start(experiment_id, NAME, lineage, description)
 
 
 def log_rows(

@@ -45,8 +45,7 @@ def log_model(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
             pip_requirements=pinned_requirements(type(last_step).__module__),
             serialization_format="cloudpickle",  # holds any regressor, and loads in half the time that skops takes
         )
-    model_id: str = logged.model_id
-    return model_id
+    return logged.model_id
 
 
 @contextmanager

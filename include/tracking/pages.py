@@ -16,8 +16,7 @@ def seen_by_browser(address: str) -> str:
     Containers have names that a browser doesn't know (PUBLISHED_AT in docker-compose.override.yml). Everything else is
     the same for both.
     """
-    found: str = json.loads(os.environ.get("PUBLISHED_AT", "{}")).get(address, address)
-    return found
+    return json.loads(os.environ.get("PUBLISHED_AT", "{}")).get(address, address)
 
 
 def mlflow_page(path: str, mlflow_conn_id: str) -> str:

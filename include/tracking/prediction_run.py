@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,11 +28,10 @@ NAME = "Predictions"
 NEW_ROWS_PLOT = "predictions.png"
 
 
-@contextmanager
 def start(
     experiment_id: str, lineage: dict[str, str], version: ModelVersion, source: Mapping[str, str], schema: Schema
-) -> Iterator[str]:
-    """Start the run and yield its id.
+) -> AbstractContextManager[str]:
+    """Start the run; its block gets its id.
 
     Args:
         experiment_id: The experiment.
@@ -55,8 +54,7 @@ def start(
         f"Predictions by {version.name}, version {version.version}, for {rows}. "
         "`drift.csv` compares each feature with the training data."
     )
-    with runs.start(experiment_id, NAME, tags, description) as run_id:
-        yield run_id
+    return runs.start(experiment_id, NAME, tags, description)
 
 
 def log_errors(run_id: str, predictions: pd.DataFrame, prefix: str, unit: str) -> None:

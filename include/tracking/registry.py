@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mlflow import MlflowClient
@@ -17,11 +16,20 @@ from include.tracking.client import MLflowClientHook
 from include.tracking.logged_models import SERVING_MODEL, TRANSFORMER
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """What CreateModelVersionOperator needs to know of a training run.
+def is_registered(name: str, mlflow_conn_id: str) -> bool:
+    """Return whether MLflow has a registered model of this name, with or without versions."""
+    hook = MLflowClientHook("GET", mlflow_conn_id=mlflow_conn_id)
+    return hook.call("registered-models/get", none_for="RESOURCE_DOES_NOT_EXIST", name=name) is not None
 
-    Attributes:
+
+def candidate(
+    run_id: str, schema: Schema, intended_use: str, limits: str, artifacts_url: str, mlflow_conn_id: str
+) -> dict[str, Any]:
+    """Return what CreateModelVersionOperator needs to know of a training run.
+
+    `artifacts_url` is where MLflow's server keeps its artifacts, such as `s3://mlflowdatapossums`.
+
+    Returns:
         run_id: The training run.
         source: The model's place in S3: MLflow takes no other for a model that is stored there.
         model_id: The model's id, by which MLflow shows on its page that it is registered.
@@ -30,33 +38,6 @@ class Candidate:
             `logged_models.served_address`). What else is known of the model is in `lineage.json` of the training run.
         description: The model card.
     """
-
-    run_id: str
-    source: str
-    model_id: str
-    tags: list[dict[str, str]]
-    description: str
-
-
-def is_registered(name: str, mlflow_conn_id: str) -> bool:
-    """Return whether MLflow has a registered model of this name, with or without versions."""
-    hook = MLflowClientHook("GET", mlflow_conn_id=mlflow_conn_id)
-    return hook.call("registered-models/get", none_for="RESOURCE_DOES_NOT_EXIST", name=name) is not None
-
-
-def candidate(
-    run_id: str, *, schema: Schema, intended_use: str, limits: str, artifacts_url: str, mlflow_conn_id: str
-) -> Candidate:
-    """Describe the model of a training run, for the registry.
-
-    Args:
-        run_id: The training run.
-        schema: What the rows look like.
-        intended_use: One sentence on what the model is for.
-        limits: One sentence on where it does not apply.
-        artifacts_url: Where MLflow's server keeps its artifacts, such as `s3://mlflowdatapossums`.
-        mlflow_conn_id: The connection to the server.
-    """
     client = MlflowClient()
     run = client.get_run(run_id)
     feature_run = client.get_run(run.data.tags["features_run"])
@@ -64,15 +45,15 @@ def candidate(
     tags = {"pipeline_run": run.data.tags["pipeline_run"], "data_file": feature_run.data.params["data_file"]}
     for logged in (logged_models.of_run(run, SERVING_MODEL), logged_models.of_run(feature_run, TRANSFORMER)):
         tags[logged.name] = logged_models.served_address(logged.artifact_location, artifacts_url, mlflow_conn_id)
-    return Candidate(
-        run_id,
-        model.artifact_location,
-        model.model_id,
-        [{"key": key, "value": value} for key, value in tags.items()],
-        model_card.model_card(
+    return {
+        "run_id": run_id,
+        "source": model.artifact_location,
+        "model_id": model.model_id,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "description": model_card.model_card(
             run.info.run_name, feature_run.data.params, run.data.metrics, run.data.tags, schema, intended_use, limits
         ),
-    )
+    }
 
 
 def find_version(name: str, wanted: str) -> ModelVersion:

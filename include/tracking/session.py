@@ -29,12 +29,7 @@ HARMLESS_WARNINGS = (
 
 def task_boundary(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate the function of a task: permanent errors fail it without retry (`orchestration.retries`)."""
-
-    @functools.wraps(function)
-    def task(*args: P.args, **kwargs: P.kwargs) -> R:
-        with retry_policy():
-            return function(*args, **kwargs)
-
+    task = retry_policy()(function)
     task.__annotations__ = {}  # Airflow would evaluate them here, where pandas is not imported
     return task
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,19 +34,10 @@ EXAMPLE_ROWS = 5
 LINEAGE = "lineage.json"
 
 
-@dataclass(frozen=True)
-class TrainingRun:
-    """A finished training run, as later tasks need it."""
-
-    run_id: str
-    experiment_id: str
-    pipeline_run: str
-
-
-def get(run_id: str) -> TrainingRun:
-    """Return a training run from MLflow."""
+def origin(run_id: str) -> tuple[str, str]:
+    """Return a training run's experiment, and the run of `feature_eng` that its pipeline run began with."""
     run = MlflowClient().get_run(run_id)
-    return TrainingRun(run_id, run.info.experiment_id, run.data.tags["pipeline_run"])
+    return run.info.experiment_id, run.data.tags["pipeline_run"]
 
 
 def source_tags(
@@ -67,17 +57,17 @@ def source_tags(
     }
 
 
-@contextmanager
-def start(experiment_id: str, name: str, tags: dict[str, str], plan: Plan, schema: Schema) -> Iterator[str]:
-    """Start the run and yield its id."""
+def start(
+    experiment_id: str, name: str, tags: dict[str, str], plan: Plan, schema: Schema
+) -> AbstractContextManager[str]:
+    """Start the run; its block gets its id."""
     description = (
         f"Predicts the {schema.target_label} ({schema.target_unit}). Evaluated by {plan}. The metrics that "
         f"count are `cv_*`, on {schema.row}s that the model has not seen, compared with `baseline_*`, for always "
         "predicting the mean; `*_std` is their standard deviation over the folds. `training_*` is optimistic "
         f"(in-sample): the model has seen these {schema.row}s."
     )
-    with runs.start(experiment_id, name, tags | {"evaluation": str(plan)}, description) as run_id:
-        yield run_id
+    return runs.start(experiment_id, name, tags | {"evaluation": str(plan)}, description)
 
 
 def log_source(feature_df: pd.DataFrame, source: UpstreamRun, target_column: str, digest: str) -> None:
