@@ -115,7 +115,6 @@ def test_the_scores_on_raw_rows_are_those_of_scikit_learn_alone(model, possums):
     ).sort_index()
     pd.testing.assert_series_equal(evaluated.predictions["predicted"], out_of_fold, check_names=False, atol=1e-9)
     pd.testing.assert_series_equal(evaluated.predictions["true"], target, check_names=False)
-    assert not hasattr(RIDGE, "coef_")  # the model itself stays unfitted
 
 
 @pytest.mark.filterwarnings("error")
@@ -172,6 +171,12 @@ def test_a_model_that_takes_gaps_is_evaluated_on_rows_with_gaps():
     assert len(evaluated.predictions) == 104
     assert 1 < rmse(evaluated) < 2
     assert evaluated.importances.notna().all(axis=None)
+
+
+def test_the_model_itself_stays_unfitted(possums):
+    cross_validate(RIDGE, possums[["hdlngth"]], possums["taill"], plan(len(possums)))
+
+    assert not hasattr(RIDGE, "coef_")
 
 
 def test_of_many_rows_a_sample_is_evaluated(possums, monkeypatch):
