@@ -1,23 +1,6 @@
-"""How Docker and the Astro CLI read a file of variables, as far as their rules differ."""
+"""How the Astro CLI reads a file of variables."""
 
 from __future__ import annotations
-
-
-def docker_env_file(text: str) -> dict[str, str]:
-    """`docker create --env-file`, which `astro dev pytest` and `parse` use: nothing is quoted, trimmed or substituted.
-
-    Raises ValueError where Docker rejects the file. A name without a value would be taken from the shell.
-    """
-    found = {}
-    for line in text.split("\n"):
-        if not line.lstrip() or line.lstrip().startswith("#"):
-            continue
-        name, equals, value = line.lstrip().partition("=")
-        if not name or any(letter.isspace() for letter in name):
-            raise ValueError(f"no name of a variable: {name!r}")
-        if equals:
-            found[name] = value
-    return found
 
 
 def line_by_line(text: str) -> dict[str, str]:

@@ -85,10 +85,6 @@ def test_every_file_suits_a_metadata_database_that_has_no_unicode(file):
     assert file.read_text().isascii()  # Airflow keeps the file's text there
 
 
-def test_the_three_are_there():
-    assert set(EDGES) <= set(BAG.dags)
-
-
 @pytest.mark.parametrize("dag_id", EDGES)
 def test_each_task_leads_to(dag_id):
     assert {task.task_id: task.downstream_task_ids for task in BAG.dags[dag_id].tasks} == EDGES[dag_id]
@@ -125,11 +121,6 @@ def test_one_branch_of_two_is_enough():
     assert rules[f"train.{MODEL}.create_model_version"] == TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
 
 
-@every_task
-def test_every_task_calls_the_failure_callbacks_of_the_configuration(task):
-    assert task.on_failure_callback == config.FAILURE_CALLBACKS
-
-
 def test_what_a_person_can_choose():
     parameters = {dag.dag_id: set(dag.params) for dag in DAGS if dag.dag_id in EDGES}
 
@@ -152,6 +143,10 @@ def test_what_a_person_can_choose():
         "http://host/a.csv",
         "https://a@host/a.csv",
         "file:///a.csv",
+        "{{ 7 * 7 }}.csv",
+        "a.csv; touch pwned",
+        "$(id).csv",
+        "possum.csv\n",
     ],
 )
 def test_a_data_file_lies_in_include(data_file):
@@ -180,6 +175,7 @@ def test_every_task(task):
     assert task.retry_exponential_backoff is True
     assert timedelta(0) < task.retry_delay <= task.max_retry_delay <= timedelta(minutes=5)
     assert timedelta(0) < task.execution_timeout <= timedelta(hours=1)
+    assert task.on_failure_callback == config.FAILURE_CALLBACKS
 
 
 def texts(value: object) -> Iterator[str]:

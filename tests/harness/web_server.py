@@ -3,11 +3,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+Answer = tuple[int, str] | tuple[int, str, dict[str, str]]
+
 
 class Server(ThreadingHTTPServer):
-    """A web server that gives one `answer` (status and text) to everything, or calls it with the request."""
+    """A web server that gives one `answer` (status, text, headers) to everything, or calls it with the request."""
 
-    answer: tuple[int, str] | Callable[[BaseHTTPRequestHandler], tuple[int, str]] = (200, "{}")
+    answer: Answer | Callable[[BaseHTTPRequestHandler], Answer] = (200, "{}")
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[BaseHTTPRequestHandler] = []
@@ -29,10 +31,12 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append(self)
         answer = self.server.answer
-        status, text = answer(self) if callable(answer) else answer
-        self.send_response(status)
+        answer = answer(self) if callable(answer) else answer
+        self.send_response(answer[0])
+        for name, value in answer[2].items() if len(answer) == 3 else ():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(answer[1].encode())
 
     do_HEAD = do_POST = do_PUT = do_GET
 

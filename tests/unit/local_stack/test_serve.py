@@ -20,15 +20,10 @@ def test_the_command_posts_the_first_row_whatever_its_labels():
     assert json.loads(body) == {"dataframe_records": [{"site": 3, "name": "O'Hara's ölige \"Wiese\"", "age": 4.5}]}
 
 
-def test_the_address_is_that_of_the_model_for_raw_rows():
-    tags = [
-        {"key": "transformer", "value": "mlflow-artifacts:/t"},
-        {"key": "serving_model", "value": "mlflow-artifacts:/s"},
-    ]
+def test_the_model_for_raw_rows_is_served_and_a_version_without_one_says_what_to_do():
+    version = {"name": "Tails", "version": "2"}
+    tags = [{"key": "transformer", "value": "s3://a/t"}, {"key": "serving_model", "value": "s3://a/s"}]
 
-    assert serve.serving_address({"name": "Tails", "version": "2", "tags": tags}) == "mlflow-artifacts:/s"
-
-
-def test_a_version_from_before_there_was_one_says_what_to_do():
+    assert serve.serving_address(version | {"tags": tags}) == "s3://a/s"
     with pytest.raises(stack.StackError, match=r"Version 2 of Tails, the champion, has no tag serving_model.*make run"):
-        serve.serving_address({"name": "Tails", "version": "2"})
+        serve.serving_address(version)

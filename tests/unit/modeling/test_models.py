@@ -16,15 +16,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from include.errors import ConfigurationError
 from include.modeling.features import make_transformer
-from include.modeling.models import (
-    FEW_ROWS,
-    TRIAL_ROWS,
-    coefficients,
-    make_model,
-    on_raw_rows,
-    threads_for,
-    try_out,
-)
+from include.modeling.models import FEW_ROWS, TRIAL_ROWS, coefficients, make_model, on_raw_rows, threads_for, try_out
 from include.schema import Categorical, Numeric, Schema
 
 

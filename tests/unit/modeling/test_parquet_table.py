@@ -29,44 +29,32 @@ def test_parquet_gives_the_same_rows_as_csv():
     pd.testing.assert_frame_equal(read(FRAME), read_rows(possums.FILE, possums.SCHEMA))
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        FRAME.set_index("case"),
-        FRAME.set_index(FRAME["case"].rename("CASE")).drop(columns="case"),
-        FRAME.set_index(pd.RangeIndex(1, 105, name="case")).drop(columns="case"),
-        FRAME.astype({"sex": "category", "site": "int8"}),
-        FRAME.rename(columns=str.upper),
-        FRAME.assign(**{"age.years": 1, "lists": [[1]] * len(FRAME)}),
-    ],
-    ids=[
-        "the row number as index",
-        "the row number as index, in capitals",
-        "the row number as a range",
-        "categories and small integers",
-        "names in capitals",
-        "other columns",
-    ],
-)
+TYPED = {
+    "the row number as index": FRAME.set_index("case"),
+    "the row number as index, in capitals": FRAME.rename(columns={"case": "CASE"}).set_index("CASE"),
+    "the row number as a range": FRAME.set_index(pd.RangeIndex(1, 105, name="case")).drop(columns="case"),
+    "categories and small integers": FRAME.astype({"sex": "category", "site": "int8"}),
+    "names in capitals": FRAME.rename(columns=str.upper),
+    "other columns": FRAME.assign(**{"age.years": 1, "lists": [[1]] * len(FRAME)}),
+}
+
+
+@pytest.mark.parametrize("frame", TYPED.values(), ids=TYPED)
 def test_the_types_of_the_file_do_not_matter(frame):
     pd.testing.assert_frame_equal(read(frame), read_rows(possums.FILE, possums.SCHEMA))
 
 
-@pytest.mark.parametrize(
-    ("frame", "words"),
-    [
-        (
-            FRAME.assign(totlngth=FRAME["totlngth"].astype(object).where(FRAME.index != 2, "long").astype(str)),
-            "row 3, ",
-        ),
-        (FRAME.assign(totlngth=FRAME["totlngth"].where(FRAME.index != 2, 999.0)), "row 3, column totlngth: 999.0"),
-        (FRAME.assign(sex="x"), "row 1, column sex: 'x' is none of f, m"),
-        (FRAME.drop(columns="age"), "there is no column 'age'"),
-        (FRAME.assign(age=[[1]] * len(FRAME)), "column age: not numbers or text"),
-        (FRAME.head(0), "has no rows"),
-    ],
-    ids=["text", "out of bounds", "a label that is not listed", "a missing column", "lists", "no rows"],
-)
+BAD = {
+    "text": (FRAME.astype({"totlngth": str}).replace({"totlngth": {"95.5": "long"}}), "row 3, column totlngth: 'long'"),
+    "out of bounds": (FRAME.assign(totlngth=FRAME["totlngth"].replace(95.5, 999)), "row 3, column totlngth: 999.0"),
+    "a label that is not listed": (FRAME.assign(sex="x"), "row 1, column sex: 'x' is none of f, m"),
+    "a missing column": (FRAME.drop(columns="age"), "there is no column 'age'"),
+    "lists": (FRAME.assign(age=[[1]] * len(FRAME)), "column age: not numbers or text"),
+    "no rows": (FRAME.head(0), "has no rows"),
+}
+
+
+@pytest.mark.parametrize(("frame", "words"), BAD.values(), ids=BAD)
 def test_a_bad_value_is_rejected_with_its_row(frame, words):
     with pytest.raises(DataError) as error:
         read(frame)

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 import time
 
 import matplotlib.image
@@ -11,8 +8,6 @@ import numpy as np
 import pandas as pd
 import possums
 import pytest
-from harness import ROOT
-from harness.possum_project import POSSUM_PROJECT
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -153,19 +148,9 @@ def test_true_and_predicted_of_an_animal_are_one_above_the_other():
     assert ticks(figure) == {0: "9", 1: "4"}
 
 
-def test_each_animal_has_a_mark_on_each_line():
-    figure = plots.predictions(table(104), "a model", SCHEMA)
-
-    assert [line.get_marker() for line in figure.axes[0].lines] == ["o", "D"]
-
-
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [
-        (5, [1, 2, 3, 4, 5]),
-        (104, [20, 40, 60, 80, 100]),
-        (100_000, [*range(10_000, 100_001, 10_000)]),
-    ],
+    [(3, [1, 2, 3]), (104, [20, 40, 60, 80, 100]), (100_000, [*range(10_000, 100_001, 10_000)])],
     ids=str,
 )
 def test_ticks_stand_at_round_row_numbers(rows, expected):
@@ -218,13 +203,6 @@ def test_of_many_animals_some_are_drawn_and_all_are_counted():
     assert points[-1] == [200_000, many["true"].iloc[-1]]
 
 
-@pytest.mark.parametrize("rows", SIZES)
-def test_no_animal_is_named_twice_on_the_axis(rows):
-    labels = list(ticks(plots.predictions(table(rows), "a model", SCHEMA)).values())
-
-    assert len(labels) == len(set(labels)) > 1
-
-
 @pytest.mark.parametrize("rows", [149, 150, 151, 299, 301])
 def test_no_more_marks_than_fit(rows):
     assert len(lines(plots.predictions(table(rows), "a model", SCHEMA))["true"]) == min(rows, 150)
@@ -256,38 +234,17 @@ def test_of_many_coefficients_the_first_thirty_are_drawn():
 
 
 @pytest.mark.filterwarnings("error")
-def test_any_label_is_drawn_as_it_is():
-    labels = [r"US$ \frac$", "{{ site }}", "a\nb", "../x", "Höhe_ü"]
-    weights = plots.coefficients(pd.DataFrame({"coefficient": range(5)}, index=labels), SCHEMA)
-    rows = plots.predictions(table(5).set_axis(pd.Index(labels, name="$x$")), r"a model of \$", SCHEMA)
-
-    for figure in (weights, rows):
-        draw(figure)
-        assert set(labels) <= {text.get_text() for text in figure.findobj(Text)}
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_unit_with_a_dollar_sign_is_drawn_as_it_is():
+def test_labels_and_units_are_drawn_as_they_are():
     dollars = Schema({"size": Numeric(), "price": Numeric()}, "price", "price", r"US$ \frac$")
+    labels = [r"US$ \frac$", "{{ site }}", "a\nb", "../x", "Höhe_ü"]
+    weights = plots.coefficients(pd.DataFrame({"coefficient": range(5)}, index=labels), dollars)
+    rows = plots.predictions(table(5).set_axis(pd.Index(labels, name="$x$")), r"a model of \$", dollars)
 
-    for figure in (plots.predictions(table(5), "a model", dollars), plots.out_of_fold(evaluation(5), dollars)):
+    for figure, words in ((weights, labels), (rows, labels), (plots.out_of_fold(evaluation(5), dollars), [])):
         draw(figure)
-        assert r"US$ \frac$" in " ".join(text.get_text() for text in figure.findobj(Text))
-
-
-def test_matplotlib_stays_as_it_was_for_others_in_the_process():
-    program = """
-import matplotlib
-before = dict(matplotlib.rcParams)
-import pandas
-import possums
-from include.modeling import drift, plots
-plots.coefficients(pandas.DataFrame({"coefficient": [1.0]}, index=["a"]), possums.SCHEMA)
-assert dict(matplotlib.rcParams) == before
-"""
-    path = os.pathsep.join(map(str, [POSSUM_PROJECT, ROOT / "tests", ROOT]))
-    environment = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, check=True)
+        drawn = {text.get_text() for text in figure.findobj(Text)}
+        assert drawn >= set(words)
+        assert r"(US$ \frac$)" in " ".join(drawn)
 
 
 @pytest.mark.filterwarnings("error")

@@ -37,12 +37,7 @@ def test_errors_of_requests(status, permanent, server):
 def s3(url: str):
     config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, connect_timeout=2)
     return boto3.client(
-        "s3",
-        endpoint_url=url,
-        aws_access_key_id="a",
-        aws_secret_access_key="b",
-        region_name="us-east-1",
-        config=config,
+        "s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1", config=config
     )
 
 

@@ -58,14 +58,7 @@ def test_an_address_on_another_host_or_port_is_not_called(address, tmp_path):
 def test_an_object_that_is_too_large_is_rejected_before_it_is_read(server, connect, tmp_path):
     extra = {"endpoint_url": server.url, "region_name": "us-east-1"}
     connect("aws_conn", conn_type="aws", login="a", password="b", extra=extra)
-
-    def answer(request):
-        request.send_response(200)
-        request.send_header("Content-Length", "5000000000")
-        request.end_headers()
-        raise ConnectionAbortedError
-
-    server.answer = answer
+    server.answer = 200, "", {"Content-Length": "5000000000"}
 
     with pytest.raises(DataError, match=r"s3://data/mine.csv has 5,000,000,000 bytes, but at most 4,294,967,296 are"):
         read("s3://data/mine.csv", tmp_path)
@@ -75,21 +68,8 @@ def test_an_object_that_is_too_large_is_rejected_before_it_is_read(server, conne
 def web(server, tmp_path, monkeypatch):
     """The test's web server by https, as if it were on port 443."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        certificate,
-        *subject,
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -112,13 +92,7 @@ def test_a_file_on_an_allowed_host_is_read(web, tmp_path):
 
 
 def test_a_redirect_is_not_followed(web, tmp_path):
-    def answer(request):
-        request.send_response(302)
-        request.send_header("Location", "https://localhost/secret")
-        request.end_headers()
-        raise ConnectionAbortedError
-
-    web.answer = answer
+    web.answer = 302, "", {"Location": "https://localhost/secret"}
 
     with pytest.raises(DataError, match="has status 302"):
         read("https://localhost/mine.csv", tmp_path, ("localhost",))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import possums
-import pytest
 
 from include.tracking.model_card import hyper_parameters, model_card, registered_model_card
 
@@ -71,13 +70,6 @@ def test_hyperparameters_are_named_and_long_ones_cut_short():
 
 def test_a_model_without_hyperparameters_has_the_defaults():
     assert hyper_parameters({}) == "the defaults"
-
-
-def test_a_missing_metric_is_an_error():
-    without_baseline = {name: value for name, value in METRICS.items() if "baseline" not in name}
-
-    with pytest.raises(KeyError, match="baseline_rmse"):
-        model_card("RidgeCV", PARAMS, without_baseline, TAGS, possums.SCHEMA, USE, LIMITS)
 
 
 def test_the_registered_model_says_in_its_first_line_how_to_load_and_serve_it():

@@ -28,11 +28,7 @@ def fitted(model, *, keep_gaps: bool):
     rows = usable_rows(read_rows(possums.FILE, schema), schema)
     features, transformer = engineer(rows, schema)
     model.fit(features.drop(columns="taill"), features["taill"])
-    return (
-        serving_model(transformer, model, schema),
-        model.predict(features.drop(columns="taill")),
-        rows,
-    )
+    return (serving_model(transformer, model, schema), model.predict(features.drop(columns="taill")), rows)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import os
 import pytest
 from airflow.exceptions import AirflowFailException, AirflowNotFoundException
 
-from include.errors import ConfigurationError, DataError
-from include.tracking.session import mlflow_connected, mlflow_task, mlflow_variables, task_boundary
+from include.errors import ConfigurationError
+from include.tracking.session import mlflow_connected, mlflow_task, mlflow_variables
 
 LOGIN = {"conn_type": "aws", "login": "key", "password": "hush"}
 
@@ -72,10 +72,7 @@ def test_the_address(fields, address, connect):
 
 @pytest.mark.parametrize(
     ("uri", "address"),
-    [
-        ("http://mlflow:5000", "http://mlflow:5000"),
-        ("http://mlflow.example.org/https", "https://mlflow.example.org"),
-    ],
+    [("http://mlflow:5000", "http://mlflow:5000"), ("http://mlflow.example.org/https", "https://mlflow.example.org")],
 )
 def test_a_connection_written_as_uri(uri, address, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_MLFLOW_DEFAULT", uri)
@@ -83,29 +80,22 @@ def test_a_connection_written_as_uri(uri, address, monkeypatch):
     assert given_for_mlflow() == {"MLFLOW_TRACKING_URI": address}
 
 
-def test_user_and_password(connect):
-    connect("mlflow_default", conn_type="http", host="http://mlflow:5000", login="me", password="open: sesame")
+@pytest.mark.parametrize(
+    ("fields", "variables"),
+    [
+        (
+            {"login": "me", "password": "open: sesame"},
+            {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "open: sesame"},
+        ),
+        ({"login": "me"}, {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": ""}),
+        ({"login": "token", "password": "sesame"}, {"MLFLOW_TRACKING_TOKEN": "sesame"}),
+    ],
+    ids=["user and password", "user without password", "token"],
+)
+def test_the_login(fields, variables, connect):
+    connect("mlflow_default", conn_type="http", host="http://mlflow:5000", **fields)
 
-    assert given_for_mlflow() == {
-        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
-        "MLFLOW_TRACKING_USERNAME": "me",
-        "MLFLOW_TRACKING_PASSWORD": "open: sesame",
-    }
-
-
-def test_a_user_without_password(connect):
-    connect("mlflow_default", conn_type="http", host="http://mlflow:5000", login="me")
-
-    assert given_for_mlflow()["MLFLOW_TRACKING_PASSWORD"] == ""
-
-
-def test_a_token(connect):
-    connect("mlflow_default", conn_type="http", host="https://mlflow.example.org", login="token", password="sesame")
-
-    assert given_for_mlflow() == {
-        "MLFLOW_TRACKING_URI": "https://mlflow.example.org",
-        "MLFLOW_TRACKING_TOKEN": "sesame",
-    }
+    assert given_for_mlflow() == {"MLFLOW_TRACKING_URI": "http://mlflow:5000"} | variables
 
 
 @pytest.mark.parametrize(
@@ -176,67 +166,45 @@ def test_other_connections(connect):
     assert (variables["MLFLOW_TRACKING_URI"], variables["AWS_ACCESS_KEY_ID"]) == ("http://other:1", "a")
 
 
-def test_the_environment_is_as_before_afterwards(connect, monkeypatch):
-    connect("mlflow_default", conn_type="http", host="http://mlflow:5000", login="me", password="sesame")
+def test_the_environment_is_as_before_after_an_error_even_if_somebody_cleared_it(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
     before = dict(os.environ)
 
-    with mlflow_connected("mlflow_default", "aws_conn"):
+    with pytest.raises(ZeroDivisionError), mlflow_connected("mlflow_default", "aws_conn"):  # noqa: PT012
         assert given().items() <= os.environ.items()
-
-    assert dict(os.environ) == before
-
-
-def test_the_environment_is_as_before_after_an_error():
-    before = dict(os.environ)
-
-    with pytest.raises(ZeroDivisionError), mlflow_connected("mlflow_default", "aws_conn"):
+        del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]  # as the provider's hooks do
         1 / 0  # noqa: B018
 
     assert dict(os.environ) == before
 
 
-def test_the_environment_is_as_before_after_somebody_cleared_it():
-    before = dict(os.environ)
-
-    with mlflow_connected("mlflow_default", "aws_conn"):
-        del os.environ["AWS_ACCESS_KEY_ID"]  # as the provider's hooks do
-
-    assert dict(os.environ) == before
-
-
-def test_a_login_from_elsewhere_does_not_get_in_the_way(monkeypatch):
+def test_a_login_or_a_store_from_elsewhere_does_not_get_in_the_way(connect, monkeypatch):
+    connect("aws_conn", **LOGIN)
     foreign = {
         "MLFLOW_TRACKING_USERNAME": "somebody",
         "MLFLOW_TRACKING_PASSWORD": "else",
         "MLFLOW_TRACKING_TOKEN": "theirs",
         "AWS_SESSION_TOKEN": "theirs",
+        "MLFLOW_S3_ENDPOINT_URL": "http://minio:9000",
     }
     for name, value in foreign.items():
         monkeypatch.setenv(name, value)
+    before = dict(os.environ)
 
     with mlflow_connected("mlflow_default", "aws_conn"):
         assert not foreign.keys() & os.environ.keys()
 
-    assert foreign.items() <= os.environ.items()
-
-
-def test_a_store_from_elsewhere_does_not_get_in_the_way(connect, monkeypatch):
-    connect("aws_conn", **LOGIN)
-    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://minio:9000")
-
-    with mlflow_connected("mlflow_default", "aws_conn"):
-        assert "MLFLOW_S3_ENDPOINT_URL" not in os.environ
+    assert dict(os.environ) == before
 
 
 def test_mlflow_task_connects_the_function_for_each_call(connect):
     @mlflow_task
-    def address() -> str:
-        return os.environ["MLFLOW_TRACKING_URI"]
+    def variable(name: str) -> str:
+        return os.environ[name]
 
-    assert address() == "http://mlflow:5000"
+    assert variable("MLFLOW_TRACKING_URI") == "http://mlflow:5000"
     connect("mlflow_default", conn_type="http", host="http://moved:5000")
-    assert address() == "http://moved:5000"
+    assert variable(name="MLFLOW_TRACKING_URI") == "http://moved:5000"
 
 
 def test_mlflow_task_fails_without_retry_where_the_connection_is_wrong(connect):
@@ -248,25 +216,6 @@ def test_mlflow_task_fails_without_retry_where_the_connection_is_wrong(connect):
 
     with pytest.raises(AirflowFailException, match="'mlflow_default' does not have MLflow's address"):
         never_called()
-
-
-def test_task_boundary_passes_arguments_and_result_and_keeps_the_name():
-    @task_boundary
-    def double(number: int) -> int:
-        """Double it."""
-        return 2 * number
-
-    assert double(number=3) == 6
-    assert (double.__name__, double.__doc__) == ("double", "Double it.")
-
-
-def test_task_boundary_turns_a_data_error_into_a_failure_without_retry():
-    @task_boundary
-    def read() -> None:
-        raise DataError("line 3 is wrong")
-
-    with pytest.raises(AirflowFailException, match="line 3 is wrong"):
-        read()
 
 
 def test_no_secret_in_the_log(connect, caplog):
