@@ -8,10 +8,7 @@ import logging
 import re
 
 import pandas as pd
-import psutil
 import pytest
-from airflow.api.client.local_client import Client
-from airflow.exceptions import AirflowException, ParamValidationError
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
@@ -129,28 +126,6 @@ def test_hostile_names_are_just_names(evidence, objects, mlflow, hostile_folder)
     assert not [path for place in places for path in place.glob("pwned*")]
 
 
-@pytest.mark.parametrize(
-    "data_file",
-    [
-        "../possum.csv",
-        "/etc/passwd",
-        "a/../possum.csv",
-        "{{ 7 * 7 }}.csv",
-        "a.csv; touch pwned",
-        "$(id).csv",
-        "possum.csv\n",
-    ],
-)
-def test_a_run_takes_no_path_but_a_name(dags, data_file):
-    with pytest.raises(ParamValidationError):
-        Client(None).trigger_dag("feature_eng", conf={"data_file": data_file})
-
-
-def test_the_id_of_a_run_is_no_path(dags):
-    with pytest.raises(AirflowException, match="The provided run ID"):
-        Client(None).trigger_dag("feature_eng", run_id="../../'; touch pwned")
-
-
 def test_hostile_hyperparameters_are_just_values(stack, run_dag, caplog):
     run_dag("feature_eng", state="failed", run_conf={"hyper_parameters": {"{{ 7 * 7 }}'; touch pwned": 1}})
 
@@ -186,14 +161,3 @@ def test_each_clone_has_secrets_of_its_own(tmp_path):
     secrets = [re.findall(r'"([^"\s]{20,})"', text) for text in texts]
 
     assert len(set(secrets[0] + secrets[1])) == 8
-
-
-def test_services_listen_on_loopback_alone(stack):
-    listening = {
-        connection.laddr.ip
-        for process in stack.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-    assert listening == {"127.0.0.1"}
