@@ -130,13 +130,6 @@ def test_the_form_explains_and_rejects(page, airflow):
     expect(page.locator("body")).to_contain_text("-1 is less than or equal to the minimum of 0")
 
 
-def test_triggering_feature_eng_is_all_it_takes(triggered, page, airflow):
-    airflow("home")
-
-    for dag in DAGS:
-        expect(page.locator(f"#dag-run-{dag}-failed")).to_have_attribute("title", "failed: 0")
-
-
 @pytest.mark.parametrize(
     ("dag", "last"), [("feature_eng", "save_data_to_s3"), ("train", "choose_champion"), ("predict", "save_predictions")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 
 import pandas as pd
 import pytest
@@ -133,6 +134,30 @@ def snapshot(client, s3):
         }
 
     return take
+
+
+@pytest.fixture
+def fails(run_dag, pipeline_runs, snapshot, caplog):
+    """Runs a DAG of which one task fails, and returns the log. There was no retry, and nothing is exported, registered
+    or announced.
+    """
+    from airflow.models.dataset import DatasetEvent
+    from airflow.utils.session import create_session
+
+    def left():
+        with create_session() as session:
+            return snapshot(), session.query(DatasetEvent).count()
+
+    def run(dag_id: str, **conf) -> str:
+        before = left()
+        with caplog.at_level(logging.ERROR):
+            dag_run = run_dag(dag_id, state="failed", run_conf=conf)
+        assert left() == before
+        (failed,) = (task for task in dag_run.get_task_instances() if task.state == "failed")
+        assert failed.try_number <= 1
+        return caplog.text
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import logging
 import pandas as pd
 import possums
 import pytest
-from airflow.exceptions import ParamValidationError
 from airflow.utils import timezone
 from airflow.utils.types import DagRunType
 
@@ -44,23 +43,16 @@ def test_a_file_in_s3_gives_the_same_features_and_is_named_in_mlflow(ending, sto
 
 
 @pytest.mark.parametrize("address", ["s3://data/in/nothing.csv", "s3://nobodys-bucket/possums.csv"])
-def test_an_object_that_cannot_be_read_is_an_error_that_names_the_address(address, stored, run_part, caplog, run_dag):
-    with caplog.at_level(logging.ERROR):
-        run = run_dag("feature_eng", state="failed", run_conf={"data_file": address})
+def test_an_object_that_cannot_be_read_is_an_error_that_names_the_address(address, stored, fails):
+    log = fails("feature_eng", data_file=address)
 
-    assert f"{address} can't be read with connection 'aws_conn'" in caplog.text
-    assert run.get_task_instance("extract_data").try_number <= 1
+    assert f"{address} can't be read with connection 'aws_conn'" in log
 
 
 def test_new_rows_may_be_in_s3(stored, run_dag, read_csv):
     run_dag("predict", run_conf={"data_file": "s3://data/in/possums.parquet", "model": "champion"})
 
     assert len(read_csv("predictions/possums.csv")) == 104
-
-
-def test_a_host_that_is_not_listed_cannot_be_triggered(pipeline_runs, run_dag):
-    with pytest.raises(ParamValidationError, match="does not match"):
-        run_dag("feature_eng", run_conf={"data_file": "https://elsewhere.example.org/a.csv"})
 
 
 @pytest.fixture

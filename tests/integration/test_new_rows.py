@@ -50,21 +50,6 @@ def predicted(predict, plots, s3):
     return *predict(TEN), before == without_a_file()
 
 
-@pytest.fixture
-def fails(include, run_dag, pipeline_runs, snapshot, caplog):
-    """Run `predict` for a file with this text, make sure that it fails without a trace, and return the log."""
-
-    def fails(text: str, **conf: str) -> str:
-        (include / "bad.csv").write_text(text)
-        before = snapshot()
-        with caplog.at_level(logging.ERROR):
-            run_dag("predict", state="failed", run_conf={"data_file": "bad.csv", **conf})
-        assert snapshot() == before
-        return caplog.text
-
-    return fails
-
-
 def test_rows_of_the_training_get_the_predictions_of_the_pipeline(predicted, read_csv):
     pipeline = read_csv("possum_tail_length.csv").set_index("case")
 
@@ -154,11 +139,15 @@ def test_a_single_row_that_can_be_predicted_has_an_error_but_no_r2(predict, trac
     assert tracked(run).data.tags["model_version"] == "2"  # the stage on the form, in small letters
 
 
-def test_bad_rows_are_one_clear_error_and_leave_no_trace(fails):
-    assert "line 5, column sex: 'x' is none of f, m" in fails(possums.cell("sex", "x"))
+def test_bad_rows_are_one_clear_error_and_leave_no_trace(fails, include):
+    (include / "bad.csv").write_text(possums.cell("sex", "x"))
+
+    assert "line 5, column sex: 'x' is none of f, m" in fails("predict", data_file="bad.csv")
 
 
-def test_a_version_that_does_not_exist_is_an_error_that_names_those_that_do(fails):
-    log = fails(possums.TEXT, model="best")
+def test_a_version_that_does_not_exist_is_an_error_that_names_those_that_do(fails, include):
+    (include / "good.csv").write_text(possums.TEXT)
+
+    log = fails("predict", data_file="good.csv", model="best")
 
     assert "has no version 'best'. There are: champion, Archived, Staging, 2, 1." in log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,14 +76,6 @@ def test_no_row_of_data_is_in_the_metadata_database(pipeline_runs):
     assert max(len(str(value)) for task in arguments for value in task.rendered_fields.values()) < 250
 
 
-def test_the_buckets_are_there(s3, pipeline_runs):
-    assert {"data", "mlflowdatapossums", "localxcom"} <= {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-
-
-def test_the_experiment_keeps_its_files_in_our_bucket(experiment):
-    assert experiment.artifact_location.startswith("s3://mlflowdatapossums")
-
-
 def test_the_saved_features_are_scaled_and_hold_the_target(read_csv, pipeline_runs):
     saved = read_csv("possum.csv")
 
@@ -137,6 +130,7 @@ def test_the_feature_run_has_its_data_and_what_the_scaler_learned(runs, client, 
 
 
 def test_the_metrics_are_those_of_scikit_learn_alone(runs):
+    logged = runs["RidgeCV"][0].data.metrics
     encoded = pd.get_dummies(COMPLETE, columns=["site", "Pop", "sex"], dtype=float)
     model = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-3, 1, num=30)))
     folds = RepeatedKFold(n_splits=5, n_repeats=10, random_state=1995)
@@ -146,33 +140,11 @@ def test_the_metrics_are_those_of_scikit_learn_alone(runs):
         scores = cross_validate(regressor, encoded.drop(columns="taill"), encoded["taill"], cv=folds, scoring=scoring)
         for name in scoring:
             expected = np.abs(scores[f"test_{name}"]) if name != "r2" else scores["test_r2"]
-            logged = runs["RidgeCV"][0].data.metrics
             assert logged[f"{prefix}_{name}"] == pytest.approx(expected.mean(), abs=1e-6)
             assert logged[f"{prefix}_{name}_std"] == pytest.approx(expected.std(ddof=1), abs=1e-6)
-
-
-def test_the_model_run_has_these_metrics_and_no_others(runs):
-    errors = ("mae", "mae_std", "r2", "r2_std", "rmse", "rmse_std")
+    others = {name for name in logged if not name.startswith(("cv_", "baseline_"))}
     of_autolog = ("mean_absolute_error", "mean_squared_error", "r2_score", "root_mean_squared_error", "score")
-    names = [
-        "alpha",
-        *(f"baseline_{name}" for name in errors),
-        *(f"cv_{name}" for name in errors),
-        *(f"training_{name}" for name in of_autolog),
-    ]
-
-    assert sorted(runs["RidgeCV"][0].data.metrics) == names
-
-
-def test_the_training_run_tells_its_lineage(runs, pipeline_runs):
-    run = runs["RidgeCV"][0]
-
-    assert run.data.tags["features_run"] == runs["Scaler"][0].info.run_id
-    assert pipeline_runs[1]["feature_eng"].run_id in run.data.tags["dataset_event"]
-    assert run.data.tags["airflow_run_id"] == pipeline_runs[1]["train"].run_id
-    data = run.inputs.dataset_inputs[0]
-    assert json.loads(data.dataset.source)["uri"].startswith("s3://localxcom/")
-    assert data.dataset.digest
+    assert others == {"alpha", *(f"training_{name}" for name in of_autolog)}
 
 
 def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3, versions, runs, pipeline_runs):
@@ -186,6 +158,8 @@ def test_one_walks_from_version_to_run_to_data_and_back(client, as_outsider, s3,
     assert features["taill"].tolist() == COMPLETE["taill"].tolist()
     assert data.digest == digest(features)[:8]
     assert trained.data.tags["features_run"] == scaler.info.run_id
+    assert trained.data.tags["airflow_run_id"] == pipeline_runs[1]["train"].run_id
+    assert pipeline_runs[1]["feature_eng"].run_id in trained.data.tags["dataset_event"]
 
     # from the run to what was made of it
     outputs = [client.get_logged_model(output.model_id) for output in trained.outputs.model_outputs]
@@ -270,20 +244,9 @@ def test_the_newer_version_is_in_staging_and_champion(client, versions):
     assert client.get_registered_model(MODEL).tags == {"model_type": "regression", "data": "possum"}
 
 
-def test_the_version_reads_as_a_model_card(versions, runs):
-    card = versions["2"].description
-
-    for words in (
-        "101 animals",
-        "footlgth",
-        "always predicting the mean",
-        "RMSE 1.2",
-        "Intended use",
-        "104 mountain brushtail",
-        "`alphas` [0.001",
-    ):
-        assert words in card
-    assert versions["2"].run_id == runs["RidgeCV"][0].info.run_id
+def test_the_version_reads_as_a_model_card(versions):
+    for words in ("101 animals from possum.csv", f"**Intended use:** {config.INTENDED_USE}"):
+        assert words in versions["2"].description
 
 
 def test_any_client_loads_the_registered_model(outside, versions):
@@ -333,23 +296,20 @@ def test_the_predictions_run_says_what_predicted_and_how_well(runs):
     assert run.data.metrics["drift_max"] == 0
 
 
-def test_every_task_that_works_with_a_version_has_a_button_to_it(pipeline_runs):
-    for dag_id, task_id in [
-        ("train", "register_model.create_model_version"),
-        ("train", "register_model.transition_model"),
-        ("train", "choose_champion"),
-        ("predict", "run_prediction"),
-    ]:
-        instance = pipeline_runs[1][dag_id].get_task_instance(task_id)
-        assert instance.xcom_pull(task_id, key="model_version_page") == f"models/{MODEL}/versions/2", task_id
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "key"),
+    [
+        ("feature_eng", "build_features", "mlflow_run_page"),
+        ("train", "train_model", "mlflow_run_page"),
+        ("train", "register_model.create_model_version", "model_version_page"),
+        ("train", "register_model.transition_model", "model_version_page"),
+        ("train", "choose_champion", "model_version_page"),
+        ("predict", "run_prediction", "model_version_page"),
+        ("predict", "compare_with_training", "mlflow_run_page"),
+        ("predict", "plot_predictions", "mlflow_run_page"),
+    ],
+)
+def test_a_task_has_a_button_to_its_run_or_version_in_mlflow(dag_id, task_id, key, pipeline_runs):
+    page = pipeline_runs[1][dag_id].get_task_instance(task_id).xcom_pull(task_id, key=key)
 
-
-def test_every_task_that_writes_to_mlflow_has_a_button_to_its_run(pipeline_runs):
-    for dag_id, task_id in [
-        ("feature_eng", "build_features"),
-        ("train", "train_model"),
-        ("predict", "plot_predictions"),
-        ("predict", "compare_with_training"),
-    ]:
-        instance = pipeline_runs[1][dag_id].get_task_instance(task_id)
-        assert instance.xcom_pull(task_id, key="mlflow_run_page"), task_id
+    assert re.fullmatch(rf"experiments/\d+/runs/\w+|models/{MODEL}/versions/2", page)

@@ -14,25 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from include import config
 
 
-@pytest.fixture(scope="module")
-def lines(readme_python) -> str:
-    return readme_python("Predict for new animals")
-
-
-@pytest.fixture(scope="module")
-def run(lines, pipeline_runs, stack):
-    """Runs the lines, and more, with nothing but MLflow's address. Returns what is printed."""
-
-    def run(more: str = "") -> list[str]:
-        environment = {"MLFLOW_TRACKING_URI": stack.url("mlflow")}
-        done = subprocess.run([sys.executable, "-c", lines + more], env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
-
-    return run
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def alone():
     """The same by scikit-learn alone: from the CSV file to the prediction for raw measurements."""
     rows = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case").dropna()
@@ -48,23 +30,32 @@ def alone():
     return predict
 
 
-def test_there_are_three_lines_after_the_import_and_the_animal(lines):
-    assert len([line for line in lines.splitlines() if line]) == 2 + 3
-
-
-def test_the_lines_predict_what_scikit_learn_alone_predicts(run, alone):
+def test_the_lines_predict_what_scikit_learn_alone_predicts(readme_python, pipeline_runs, stack, alone):
+    """With nothing but MLflow's address: neither the project nor S3 can be reached."""
+    lines = readme_python("Predict for new animals")
     more = """
 import json
 print(json.dumps(animal))
 strange = {**animal, "site": 99}
 for frame in (pd.DataFrame([animal]), pd.DataFrame([animal])[[*animal][::-1]], pd.DataFrame([strange])):
     print(model.predict(frame)[0])
+print(type(mlflow.sklearn.load_model(version.tags["transformer"])).__name__)
+try:
+    model.predict(pd.DataFrame([{**animal, "Pop": "vic"}]))
+except Exception as error:
+    print(error)
 """
-    printed, animal, *others = run(more)
+    command, environment = [sys.executable, "-c", lines + more], {"MLFLOW_TRACKING_URI": stack.url("mlflow")}
 
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    printed, animal, *others, transformer, rejection = done.stdout.splitlines()
     known = json.loads(animal)
     strange = known | {"site": 99}
     assert float(printed.strip("[]")) == pytest.approx(alone(known), abs=1e-4)
     assert 25 < alone(known) < 50
     assert [float(other) for other in others] == pytest.approx([alone(known), alone(known), alone(strange)], abs=1e-8)
     assert abs(alone(strange) - alone(known)) > 0.01
+    assert transformer == "Pipeline"
+    assert "column Pop: 'vic' is none of Vic, other" in rejection

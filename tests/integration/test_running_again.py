@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from include import config
+from include.orchestration import DAG_IDS
+
 MODEL = "Reg_RidgeCV_possums"
-ORDER = {
-    "feature_eng": [
-        "create_buckets_if_not_exists",
-        "prepare_mlflow_experiment.list_existing_experiments",
-        "prepare_mlflow_experiment.check_if_experiment_exists",
-        "prepare_mlflow_experiment.create_experiment",
-        "prepare_mlflow_experiment.experiment_exists",
-        "prepare_mlflow_experiment.get_current_experiment_id",
-        "extract_data",
-        "build_features",
-        "save_data_to_s3",
-    ],
-    "train": [
-        "fetch_feature_df",
-        "fetch_experiment_id",
-        "fetch_hyper_parameters",
-        "register_model.check_if_model_already_registered",
-        "register_model.create_registered_model",
-        "train_model",
-        "register_model.create_model_version",
-        "register_model.transition_model",
-        "choose_champion",
-    ],
-    "predict": [
-        "fetch_rows",
-        "fetch_model_run_id",
-        "fetch_feature_df_no_target",
-        "fetch_target",
-        "add_line_to_file",
-        "run_prediction",
-        "list_to_dataframe",
-        "compare_with_training",
-        "plot_predictions",
-        "save_predictions",
-    ],
-}
 
 
-@pytest.mark.parametrize("dag_id", list(ORDER))
-def test_every_task_can_run_again(dag_id, pipeline_runs, run_again, snapshot):
+@pytest.mark.parametrize("dag_id", DAG_IDS)
+def test_every_task_can_run_again(dag_id, dags, pipeline_runs, run_again, snapshot):
     before = snapshot()
 
-    for task_id in ORDER[dag_id]:
-        run_again(pipeline_runs[-1][dag_id], task_id)
+    for task in dags[dag_id].topological_sort():
+        run_again(pipeline_runs[-1][dag_id], task.task_id)
 
     assert snapshot() == before
 
@@ -76,3 +43,12 @@ def test_missing_lines_are_added_to_the_requirements_once(pipeline_runs, client,
 
     lines = s3.get_object(Bucket="mlflowdatapossums", Key=key)["Body"].read().decode().splitlines()
     assert sorted(lines) == sorted(complete)
+
+
+def test_a_folder_for_plots_that_cannot_be_written(pipeline_runs, run_again, tmp_path, monkeypatch, caplog):
+    (file := tmp_path / "a file").touch()
+    monkeypatch.setattr(config, "PLOTS", file / "plots")
+
+    run_again(pipeline_runs[-1]["predict"], "plot_predictions")
+
+    assert "The plots are in MLflow only" in caplog.text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,21 +23,10 @@ def name(client):
 
 
 def test_two_tasks_that_create_the_same_experiment_both_succeed(name):
-    errors = []
+    with ThreadPoolExecutor(4) as pool:
+        created = pool.map(lambda _: experiment.create(name, "s3://mlflowdatapossums", "", CONNECTION), range(4))
 
-    def create():
-        try:
-            experiment.create(name, "s3://mlflowdatapossums", "", CONNECTION)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=create) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert errors == []
+    list(created)  # raises what one of them has raised
     assert experiment.active_id(name, CONNECTION)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
-import re
 
 import pandas as pd
-import psutil
 import pytest
-from airflow.api.client.local_client import Client
-from airflow.exceptions import AirflowException
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
 from botocore.exceptions import ClientError
@@ -129,11 +126,6 @@ def test_hostile_names_are_just_names(evidence, objects, mlflow, hostile_folder)
     assert not [path for place in places for path in place.glob("pwned*")]
 
 
-def test_the_id_of_a_run_is_no_path(dags):
-    with pytest.raises(AirflowException, match="The provided run ID"):
-        Client(None).trigger_dag("feature_eng", run_id="../../'; touch pwned")
-
-
 def test_hostile_hyperparameters_are_just_values(stack, run_dag, caplog):
     run_dag("feature_eng", state="failed", run_conf={"hyper_parameters": {"{{ 7 * 7 }}'; touch pwned": 1}})
 
@@ -162,21 +154,10 @@ def test_a_wrong_login_is_one_clear_error(wrong, words, guarded, run_dag, monkey
 
 
 def test_each_clone_has_secrets_of_its_own(tmp_path):
-    texts = []
+    secrets = []
     for name in ("one", "other"):
         Stack(tmp_path / name, ports={service: free_port() for service in ("airflow", "mlflow", "s3")}).settle()
-        texts.append((tmp_path / name / "stack.json").read_text())
-    secrets = [re.findall(r'"([^"\s]{20,})"', text) for text in texts]
+        settings = json.loads((tmp_path / name / "stack.json").read_text())
+        secrets += [value for value in settings.values() if isinstance(value, str)]
 
-    assert len(set(secrets[0] + secrets[1])) == 8
-
-
-def test_services_listen_on_loopback_alone(stack):
-    listening = {
-        connection.laddr.ip
-        for process in stack.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-
-    assert listening == {"127.0.0.1"}
+    assert len(set(secrets)) == 8
