@@ -7,9 +7,9 @@ import functools
 import boto3
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
-from botocore.loaders import Loader
+from botocore.loaders import create_loader
 
-LOADER = Loader()
+shared_loader = functools.cache(create_loader)  # one for each place of descriptions, such as that of AWS_DATA_PATH
 
 
 class SharedLoaderSessionFactory(BaseSessionFactory):
@@ -24,5 +24,5 @@ class SharedLoaderSessionFactory(BaseSessionFactory):
         """A session with the connection's credentials and region."""
         session = botocore.session.get_session()
         basic = boto3.session.Session(botocore_session=session, **self.conn.session_kwargs)
-        session.register_component("data_loader", LOADER)
+        session.register_component("data_loader", shared_loader(session.get_config_variable("data_path")))
         return basic

@@ -137,7 +137,7 @@ def snapshot(client, s3):
 
 
 @pytest.fixture
-def fails(run_dag, pipeline_runs, snapshot, caplog):
+def fails(run_dag, pipeline_runs, snapshot, s3, caplog):
     """Runs a DAG of which one task fails, and returns the log. There was no retry, and nothing is exported, registered
     or announced.
     """
@@ -145,8 +145,9 @@ def fails(run_dag, pipeline_runs, snapshot, caplog):
     from airflow.utils.session import create_session
 
     def left():
+        written = {o["Key"]: o["LastModified"] for o in s3.list_objects_v2(Bucket=config.DATA_BUCKET)["Contents"]}
         with create_session() as session:
-            return snapshot(), session.query(DatasetEvent).count()
+            return snapshot(), written, session.query(DatasetEvent).count()
 
     def run(dag_id: str, **conf) -> str:
         before = left()

@@ -36,3 +36,14 @@ def test_a_session_has_what_the_connection_says():
     assert (credentials.access_key, credentials.secret_key) == ("me", "secret")
     assert hook.get_conn().meta.region_name == "eu-central-1"
     assert hook.get_conn().meta.endpoint_url == "http://nowhere:9000"
+
+
+@pytest.mark.usefixtures("connection")
+def test_descriptions_of_other_services_are_found_where_aws_data_path_says(tmp_path, monkeypatch):
+    (version := tmp_path / "a-service-of-ours" / "2026-01-01").mkdir(parents=True)
+    (version / "service-2.json").write_text("{}")
+    assert "a-service-of-ours" not in S3Hook("shared").get_session().get_available_services()
+
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+
+    assert "a-service-of-ours" in S3Hook("shared").get_session().get_available_services()
