@@ -86,7 +86,7 @@ def train_model(
         rows, plan = rows_to_evaluate(source)
         evaluated = evaluation.evaluate(model, rows, config.SCHEMA, plan, with_importances=True)
         baseline = evaluation.baseline(rows, rows[config.TARGET], plan)
-        features = feature_df.drop(columns=config.TARGET)
+        features = feature_df.iloc[:, :-1]  # without the target, and without the copy that drop would create
         tags = lineage | training_run.source_tags(source, model_class, hyper_parameters, model, features.columns)
         with training_run.start(experiment_id, config.MODEL_NAME, tags, plan, config.SCHEMA) as run_id:
             training_run.log_source(feature_df, source, config.TARGET, lineage["data_digest"])

@@ -31,6 +31,7 @@ MODEL_VARIABLES = (
     *("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "LD_LIBRARY_PATH"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("ARROW_DEFAULT_MEMORY_POOL", "MALLOC_TRIM_THRESHOLD_"),
 )
 UV_VARIABLES = ("UV_*", "XDG_*", "SSL_CLIENT_CERT", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -104,6 +105,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
             if estimator and named and description.signature:  # pyfunc would do the same
                 rows = self._fit_to_signature(rows, description.signature.inputs)
             rows.to_parquet(folder / "rows.parquet")
+            del rows  # they may be a copy, and the model's process needs the memory
             self.op_kwargs = {
                 "model": str(model),
                 "rows_file": str(folder / "rows.parquet"),

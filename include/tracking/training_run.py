@@ -96,9 +96,9 @@ def fit_with_autolog(model: RegressorMixin, features: pd.DataFrame, target: pd.S
 
 def log_model(model: RegressorMixin, feature_df: pd.DataFrame, schema: Schema, seed: int) -> str:
     """Log the fitted model, its coefficients if it has some, and a sample of its data. Return the model's id."""
-    features = feature_df.drop(columns=schema.target)
-    model_id = logged_models.log_model(model, logged_models.MODEL, features.head())
-    weights = coefficients(model, features.columns)
+    example = feature_df.head().drop(columns=schema.target)
+    model_id = logged_models.log_model(model, logged_models.MODEL, example)
+    weights = coefficients(model, example.columns)
     sample = feature_df.sample(min(len(feature_df), drift.ROWS), random_state=seed)
     with runs.artifacts() as folder:
         (folder / REFERENCE).parent.mkdir()

@@ -13,7 +13,13 @@ from airflow.exceptions import AirflowException
 
 from include.operators.prediction import ModelLoadAndPredictOperator
 
-INHERITED = {"LANG": "C.UTF-8", "LC_TIME": "C", "OMP_NUM_THREADS": "1", "SSL_CERT_DIR": "/etc/ssl/certs"}
+INHERITED = {
+    "LANG": "C.UTF-8",
+    "LC_TIME": "C",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "SSL_CERT_DIR": "/etc/ssl/certs",
+}
 HIDDEN = {
     "AIRFLOW_CONN_AWS_CONN": "hidden",
     "AIRFLOW__CORE__FERNET_KEY": "hidden",
