@@ -18,21 +18,34 @@ from include.orchestration.retries import http_status, is_transient_status
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 MAX_BYTES = 4 * 1024**3  # of an object in S3 or a file on the web: they must not fill the worker's memory
 CHUNK = 1024**2
+NEW_PREDICTIONS = "predictions"  # the folder of the predictions for new rows, in the bucket of the data
 
 
 def read_data_file(data_file: str) -> DataFile:
-    """Return a file with its content, from where `include/config.py` allows (`read` has the errors)."""
+    """Return a file with its content, from where `include/config.py` allows.
+
+    Raises:
+        ConfigurationError: It is a file that this pipeline writes, and would replace.
+        DataError, requests.HTTPError, botocore.exceptions.ClientError: See `read`.
+    """
+    bucket, _, key = data_file.removeprefix("s3://").partition("/")
+    own = key in (config.FEATURES_FILE, config.PREDICTIONS_FILE) or key.startswith(f"{NEW_PREDICTIONS}/")
+    if data_file.startswith("s3://") and bucket == config.DATA_BUCKET and own:
+        raise ConfigurationError(
+            f"{data_file} is what this pipeline writes, so it would replace its own data. Put the data under another "
+            f"key, such as s3://{bucket}/raw/{PurePosixPath(key).name}."
+        )
     return read(data_file, folder=config.INCLUDE, aws_conn_id=config.AWS_CONNECTION, hosts=allowed_hosts())
 
 
 def allowed_hosts() -> tuple[str, ...]:
     """Return the hosts that files may be fetched from: those of `DATA_HOSTS`, and that of `DATA_FILE`."""
-    return (*config.DATA_HOSTS, *host_of(config.DATA_FILE))
+    return (*map(str.lower, config.DATA_HOSTS), *host_of(config.DATA_FILE))
 
 
 def predictions_key(data_file: str | None) -> str:
     """Return the key of the predictions in S3. Those for new rows never replace those of the training."""
-    return f"predictions/{PurePosixPath(data_file).stem}.csv" if data_file else config.PREDICTIONS_FILE
+    return f"{NEW_PREDICTIONS}/{PurePosixPath(data_file).stem}.csv" if data_file else config.PREDICTIONS_FILE
 
 
 def read(data_file: str, *, folder: Path, aws_conn_id: str, hosts: tuple[str, ...]) -> DataFile:

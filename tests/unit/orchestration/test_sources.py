@@ -39,6 +39,18 @@ def test_a_link_out_of_the_folder_is_a_data_error(tmp_path):
         read("mine.csv", tmp_path / "include")
 
 
+@pytest.mark.parametrize("key", ["possum.csv", "possum_tail_length.csv", "predictions/new.csv"])
+def test_a_file_that_the_pipeline_writes_is_not_read(key):
+    with pytest.raises(ConfigurationError, match=rf"s3://data/{key} is what this pipeline writes.*s3://data/raw/"):
+        sources.read_data_file(f"s3://data/{key}")
+
+
+def test_hosts_may_be_written_in_capitals(monkeypatch):
+    monkeypatch.setattr(config, "DATA_HOSTS", ("Data.Example.org",))
+
+    assert "data.example.org" in sources.allowed_hosts()
+
+
 @pytest.mark.parametrize(
     "address",
     [
