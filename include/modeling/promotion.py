@@ -25,7 +25,7 @@ class Champion:
 
     Attributes:
         error: Cross-validated RMSE of its class and hyperparameters on the data of the new version; None if it was
-            trained on other features, so that the two can't be compared.
+            trained on other features or can't be evaluated there, so that the two can't be compared.
         promoted_error: Cross-validated RMSE of its own training, with which it was promoted; None if that is not known.
         is_newer: Whether it is a newer version than the one that is compared with it.
     """
@@ -68,7 +68,8 @@ def decide(
         by_hand = "To let this version take over, give it the alias champion in the MLflow UI"
         return Decision(
             "challenger",
-            f"{own}, which can't be compared: the present champion was trained on other features. {by_hand}",
+            f"{own}, which can't be compared: the present champion was trained on other features, or can't be "
+            f"evaluated on these data (see the log). {by_hand}",
         )
 
     compared_with = f"the present champion's {amount(champion.error, unit)} on the same data"

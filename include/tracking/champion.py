@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
+import mlflow.artifacts
 import mlflow.sklearn
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -13,9 +14,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from sklearn.base import RegressorMixin, clone
 
+from include.errors import ConfigurationError
 from include.modeling.promotion import Champion, Decision, decide
 
 log = logging.getLogger(__name__)
+
+
+class LoadError(Exception):
+    """A version that can't be unpickled with the packages that are installed here."""
 
 
 def promote(
@@ -102,15 +108,27 @@ def _training_run(client: MlflowClient, version: ModelVersion) -> Run | None:
 def _evaluated(
     champion: ModelVersion, version: ModelVersion, evaluate: Callable[[RegressorMixin], float]
 ) -> float | None:
-    """Evaluate the champion's class and hyperparameters; None if the two versions have different features."""
-    model = _load(champion)
+    """Evaluate the champion's class and hyperparameters; None if that is impossible on the data of `version`."""
+    try:
+        model = _load(champion)
+    except LoadError:
+        log.warning("The champion, version %s, can't be loaded here", champion.version, exc_info=True)
+        return None
     features, new_features = list(model.feature_names_in_), list(_load(version).feature_names_in_)
-    if features == new_features:
+    if features != new_features:
+        log.info("Champion's features: %s. New features: %s", ", ".join(features), ", ".join(new_features))
+        return None
+    try:
         return evaluate(clone(model))
-    log.info("Champion's features: %s. New features: %s", ", ".join(features), ", ".join(new_features))
-    return None
+    except ConfigurationError as error:
+        log.warning("The champion, version %s, can't be evaluated on the new data: %s", champion.version, error)
+        return None
 
 
 def _load(version: ModelVersion) -> RegressorMixin:
-    with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
-        return mlflow.sklearn.load_model(f"models:/{version.name}/{version.version}", dst_path=folder)
+    with TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
+        try:
+            return mlflow.sklearn.load_model(path)
+        except Exception as error:  # whatever unpickling meets: a class that is gone, another version of a package
+            raise LoadError from error

@@ -14,7 +14,7 @@ from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
 
 from include import config
-from include.errors import DataError
+from include.errors import ConfigurationError, DataError
 from include.modeling import evaluation, promotion
 from include.tracking import champion, registry
 
@@ -272,6 +272,31 @@ def test_a_champion_with_other_features_stays_until_a_person_decides(train, alia
     assert aliases(second) == {"challenger": "2", "champion": "1"}
     assert "the present champion was trained on other features" in reason(second)
     assert "give it the alias champion in the MLflow UI" in reason(second).replace("give this version", "give it")
+
+
+def test_a_champion_that_these_rows_cannot_train_stays_until_a_person_decides(train, aliases, reason, caplog):
+    promote(train(GOOD))
+    second = train(WORSE)
+
+    def rejected(model: RegressorMixin) -> float:
+        raise ConfigurationError(f"{model} can't be trained on these rows: Input X contains NaN.")
+
+    assert promote(second, rejected) == "challenger"
+    assert aliases(second) == {"challenger": "2", "champion": "1"}
+    assert "or can't be evaluated on these data (see the log)" in reason(second)
+    assert "The champion, version 1, can't be evaluated on the new data: Ridge(alpha=0.1) can't be" in caplog.text
+
+
+def test_a_champion_that_cannot_be_unpickled_stays_until_a_person_decides(train, aliases, s3, caplog):
+    first, second = train(0.123), train(WORSE)
+    promote(first)
+    bucket, _, folder = first.source.removeprefix("s3://").partition("/")
+    s3.put_object(Bucket=bucket, Key=f"{folder}/model.pkl", Body=b"cuninstalled\nRegressor\n.")
+
+    assert promote(second, never) == "challenger"
+    assert aliases(second) == {"challenger": "2", "champion": "1"}
+    assert "The champion, version 1, can't be loaded here" in caplog.text
+    assert "No module named 'uninstalled'" in caplog.text
 
 
 def test_a_version_that_lost_the_race_is_compared_with_the_winner(train, aliases, reason):
