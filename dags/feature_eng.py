@@ -108,19 +108,22 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     models.try_out(config.MODEL_CLASS, params["hyper_parameters"], inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
     if not runs.find_finished(experiment_id, lineage):
-        skip_if_nothing_is_new(lineage, context)
+        skip_if_nothing_is_new(lineage, inputs.columns, context)
         with feature_run.start(experiment_id, lineage):
             feature_run.log_rows(rows, usable, params["data_file"], data_version, config.SCHEMA, lineage["data_digest"])
             feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
 
 
-def skip_if_nothing_is_new(lineage: dict[str, str], context: Any) -> None:
+def skip_if_nothing_is_new(lineage: dict[str, str], features: pd.Index, context: Any) -> None:
     """Skip a run that nobody started by hand, if the newest version was trained on the same rows, code and versions."""
+    from include.modeling import models, promotion
     from include.tracking import registry
 
-    by_itself = context["dag_run"].run_type in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED)
-    if by_itself and registry.is_trained_on(config.REGISTERED_MODEL, lineage, context["params"]["hyper_parameters"]):
+    if context["dag_run"].run_type not in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED):
+        return
+    model = models.make_model(config.MODEL_CLASS, context["params"]["hyper_parameters"])
+    if registry.is_trained_on(config.REGISTERED_MODEL, lineage, promotion.recipe(model, features)):
         raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
 
 

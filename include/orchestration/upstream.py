@@ -106,8 +106,13 @@ def _upstream_run(dataset: Dataset, dag_id: str) -> UpstreamRun:
         ]
         if events:
             return _newest(events, dag_id)
+        # A scheduled run that finds nothing new succeeds, too, but announces nothing.
+        announced = session.query(DatasetEvent.source_run_id).filter_by(source_dag_id=dag_id)
         succeeded = session.query(DagRun.run_id).filter(
-            DagRun.dag_id == dag_id, DagRun.state == DagRunState.SUCCESS, DagRun.end_date <= run.logical_date
+            DagRun.dag_id == dag_id,
+            DagRun.state == DagRunState.SUCCESS,
+            DagRun.end_date <= run.logical_date,
+            DagRun.run_id.in_(announced),
         )
         newest = succeeded.order_by(DagRun.end_date.desc()).limit(1).scalar()
     if newest is None:

@@ -81,13 +81,13 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     raise DataError(f"Model {name} has no version {wanted!r}. There are: {existing}.")
 
 
-def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mapping[str, Any]) -> bool:
-    """Return whether the newest version was trained on the same rows, code, package versions and hyperparameters.
+def is_trained_on(name: str, lineage: Mapping[str, str], recipe: str) -> bool:
+    """Return whether the newest version was trained on the same rows, code and package versions by the same recipe.
 
     Args:
         name: The registered model.
         lineage: The tags that the feature run would get (`runs.lineage`).
-        hyper_parameters: What the model would be created with.
+        recipe: What `promotion.recipe` returns for the model that would be trained.
     """
     client = MlflowClient()
     newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
@@ -99,7 +99,7 @@ def is_trained_on(name: str, lineage: Mapping[str, str], hyper_parameters: Mappi
     except (MlflowException, KeyError):  # a version of somebody else's, or its runs are deleted
         return False
     is_same = all(features.get(tag) == lineage[tag] for tag in runs.SAME)
-    return is_same and trained.get("hyper_parameters") == model_card.hyper_parameters(hyper_parameters)
+    return is_same and trained.get("recipe") == recipe
 
 
 def model_version(run_id: str, name: str) -> ModelVersion:

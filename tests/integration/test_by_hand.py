@@ -6,6 +6,8 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
+from airflow.utils import timezone
+from airflow.utils.session import create_session
 
 LONG_AGO = datetime(2023, 6, 1, tzinfo=UTC)
 
@@ -27,6 +29,22 @@ def test_it_works_for_the_newest_successful_run(run_part, pipeline_runs, tracked
     newest = pipeline_runs[-1]["feature_eng"].run_id
     assert f"Started by hand; using the newest successful run of feature_eng: {newest}" in caplog.text
     assert tracked(run).data.tags["pipeline_run"] == newest
+
+
+def test_a_run_that_found_nothing_new_is_not_worked_for(run_part, pipeline_runs, dags, caplog):
+    now = timezone.utcnow()
+    skipped = dags["feature_eng"].create_dagrun(
+        run_id="nothing_new", state="success", execution_date=now, data_interval=(now, now), run_type="scheduled"
+    )
+    with create_session() as session:
+        session.merge(skipped).end_date = now
+
+    with caplog.at_level(logging.INFO):
+        run_part("train", "fetch_experiment_id")
+
+    assert f"newest successful run of feature_eng: {pipeline_runs[-1]['feature_eng'].run_id}" in caplog.text
+    with create_session() as session:
+        session.delete(session.merge(skipped))
 
 
 def test_its_own_hyperparameters_reach_the_model(run_part, tracked):

@@ -56,8 +56,8 @@ def test_new_rows_may_be_in_s3(stored, run_dag, read_csv):
 
 
 @pytest.fixture
-def scheduled(dags, run_again):
-    """Run tasks of feature_eng as a scheduled run does; return the state of the last one."""
+def scheduled(dags, run_again, client):
+    """Run tasks of feature_eng as a scheduled run does; return the state of the last one. Its MLflow run is deleted."""
 
     def scheduled(conf: dict | None = None) -> str:
         now = timezone.utcnow()
@@ -72,7 +72,10 @@ def scheduled(dags, run_again):
         )
         for task_id in ("prepare_mlflow_experiment.get_current_experiment_id", "extract_data", "build_features"):
             run_again(run, task_id)
-        return run.get_task_instance("build_features").state
+        built = run.get_task_instance("build_features")
+        if built.state == "success":
+            client.delete_run(built.xcom_pull("build_features", key="mlflow_run_id"))
+        return built.state
 
     return scheduled
 
@@ -87,11 +90,15 @@ def test_a_scheduled_run_with_unchanged_data_is_skipped(scheduled, pipeline_runs
     assert snapshot() == before
 
 
-def test_a_scheduled_run_with_changed_data_trains(scheduled, stored, s3, client, pipeline_runs):
+def test_a_scheduled_run_with_changed_data_trains(scheduled, stored, s3, pipeline_runs):
     s3.put_object(Bucket="data", Key="in/changed.csv", Body=FRAME.head(90).to_csv(index=False).encode())
 
     assert scheduled({"data_file": "s3://data/in/changed.csv"}) == "success"
 
-    (newest, *_) = client.search_runs([client.get_experiment_by_name(config.EXPERIMENT).experiment_id], max_results=1)
-    client.delete_run(newest.info.run_id)
     s3.delete_object(Bucket="data", Key="in/changed.csv")
+
+
+def test_a_scheduled_run_with_other_hyperparameters_trains(scheduled, pipeline_runs):
+    alphas = [*config.HYPER_PARAMETERS["alphas"][:-1], 1000.0]  # the tag with the hyperparameters is cut before that
+
+    assert scheduled({"hyper_parameters": {"alphas": alphas}}) == "success"

@@ -8,8 +8,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from airflow.models.dataset import DatasetEvent
 from airflow.utils.session import create_session
-from airflow.utils.state import DagRunState
 
 from include import config
 from include.tracking import logged_models
@@ -33,11 +33,14 @@ def trained(keep_gaps, parse, run_dag, run_part, client):
     """The MLflow run of a model that was trained on rows with gaps."""
     dag = parse().dags["feature_eng"].partial_subset("build_features", include_downstream=False)
     features = run_dag(dag, run_conf=CONF)
+    with create_session() as session:  # as save_data_to_s3 does, which however would replace the features in S3
+        dataset_id = session.query(DatasetEvent.dataset_id).filter_by(source_dag_id="feature_eng").limit(1).scalar()
+        session.add(DatasetEvent(dataset_id=dataset_id, source_dag_id="feature_eng", source_run_id=features.run_id))
     try:
         done = run_part("train", "train_model", CONF, model_class=MODEL)
     finally:
         with create_session() as session:  # so that no other test takes it for the newest successful run
-            session.merge(features).state = DagRunState.FAILED
+            session.query(DatasetEvent).filter_by(source_run_id=features.run_id).delete()
     return client.get_run(done.get_task_instance("train_model").xcom_pull("train_model", key="run_id"))
 
 
