@@ -55,9 +55,11 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
     if table.iloc[:, -1].isna().any():  # pandas fills up rows that are too short
         _check_fields(content, errors)
     table.index = _lines(content, errors.source, len(table))
+    # Without row numbers, a row that is left out would change those of the others.
+    seen = table[wanted] if schema.row_number in wanted else table
+    if seen.iloc[:, 0].isna().any():  # most files need no look at every cell
+        table = table[seen.notna().any(axis="columns")]
     table = table[wanted]
-    if table.iloc[:, 0].isna().any():  # most files need no look at every cell
-        table = table.dropna(how="all")
     if table.empty:
         raise DataError(f"{errors.source} has a header, but no rows. Put the data below it.")
     return table

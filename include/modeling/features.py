@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from pandas.api.types import is_float_dtype
@@ -19,8 +19,8 @@ from include.schema import WHOLE_NUMBER, Categorical, Schema
 
 log = logging.getLogger(__name__)
 KEEP_GAPS = (
-    'Fill the gaps or, to train on these rows as they are, set ROWS_WITH_GAPS = "keep" in include/config.py and '
-    "MODEL_CLASS to a regressor that takes gaps, such as sklearn.ensemble.HistGradientBoostingRegressor."
+    'Fill the gaps or, to use such rows as they are, set ROWS_WITH_GAPS = "keep" in include/config.py and '
+    "MODEL_CLASS to a regressor that takes gaps, such as sklearn.ensemble.HistGradientBoostingRegressor, and train it."
 )
 
 
@@ -112,10 +112,18 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
     """Turn complete rows into features with a fitted transformer.
 
     A label that it has not seen counts as none of the known ones, with one warning for each such label.
+
+    Raises:
+        DataError: The transformer takes a column that the schema doesn't have.
     """
+    if gone := set(transformer.feature_names_in_).difference(schema.inputs):
+        raise DataError(
+            f"This model takes the columns {', '.join(sorted(gone))}, which are not in COLUMNS of include/config.py. "
+            "Choose another version on the form, such as Staging for the newest, or put the columns back."
+        )
     rows = rows[schema.inputs].copy()
-    for column, labels in _known_labels(transformer).items():
-        rows[column] = _typed_like(labels, rows[column])
+    for column, labels in known_labels(transformer).items():
+        rows[column] = typed_like(labels, rows[column])
         unknown = rows[column][~rows[column].isin(labels)]
         for label, count in unknown.value_counts().items():
             log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
@@ -131,7 +139,7 @@ def scaling(transformer: Pipeline) -> pd.DataFrame:
     return pd.DataFrame({"mean": scaler.mean_, "scale": scaler.scale_}, index=names)
 
 
-def _known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
+def known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
     """Return the labels that a fitted transformer has features for, by column."""
     encoders = transformer["encode"].named_transformers_
     known: dict[str, list[str] | list[int]] = {}
@@ -142,12 +150,18 @@ def _known_labels(transformer: Pipeline) -> dict[str, list[str] | list[int]]:
     return known
 
 
-def _typed_like(known: list[str] | list[int], values: pd.Series) -> pd.Series:
-    """Return labels as numbers or text, like the known ones: a file with other labels may be read as the other type."""
-    if all(isinstance(label, str) for label in known) != pd.api.types.is_numeric_dtype(values):
+def typed_like(known: Sequence[str] | Sequence[int], values: pd.Series) -> pd.Series:
+    """Return labels as text or numbers, like the known ones: labels from elsewhere may be of the other type."""
+    are_text = all(isinstance(label, str) for label in known)
+    if pd.api.types.is_numeric_dtype(values) and not are_text:
         return values
     by_text = {str(label): label for label in known}
-    return values.map(lambda label: by_text.get(str(label), label), na_action="ignore")
+    labels = {}
+    for value in values.dropna().unique():
+        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
+        labels[value] = by_text.get(text, text if are_text else value)
+    mapped = values.map(labels)
+    return mapped.astype(object) if are_text else mapped
 
 
 def listed_labels(schema: Schema, name: str) -> list[str] | list[int]:

@@ -21,7 +21,7 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
 
     Returns:
         The columns as the file types them, indexed by `row`, from 1. Those that the file does not have are left out and
-        added to `errors`.
+        added to `errors`; rows with a row number column are left out if they are blank.
 
     Raises:
         DataError: The file is not Parquet, has no rows, or has columns of lists and the like.
@@ -51,7 +51,8 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
     for name in table:
         if table[name].dtype == object and not table[name].dropna().map(pd.api.types.is_scalar).all():
             raise DataError(f"{errors.source}, column {name}: not numbers or text. Save it as numbers or text.")
-    return table.set_axis(pd.RangeIndex(1, len(table) + 1, name="row")).dropna(how="all")
+    table.index = pd.RangeIndex(1, len(table) + 1, name="row")
+    return table.dropna(how="all") if schema.row_number in table else table
 
 
 def _ranges(file: pq.ParquetFile) -> dict[str, range]:

@@ -7,7 +7,6 @@ import logging
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from include.errors import DataError
@@ -17,6 +16,8 @@ from include.modeling.file_errors import FileErrors
 from include.schema import WHOLE_NUMBER, Categorical, Numeric, Schema
 
 log = logging.getLogger(__name__)
+NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
+TOO_LARGE = 1e150  # its square still is a number
 FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
 
 
@@ -146,10 +147,10 @@ def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Serie
         numbers = values.astype("float64", copy=False)
     else:
         numbers = _parsed_numbers(values, errors)
-    infinite = np.isinf(numbers)
-    errors.add_cells(numbers, infinite, "is not finite. Correct it, or leave the cell empty.")
+    too_large = numbers.abs() > TOO_LARGE
+    errors.add_cells(numbers, too_large, "is infinite or too large. Correct it, or leave the cell empty.")
     bounds = f"{column.low:g} and {column.high:g}"
-    outside = ((numbers < column.low) | (numbers > column.high)) & ~infinite
+    outside = ((numbers < column.low) | (numbers > column.high)) & ~too_large
     errors.add_cells(numbers, outside, f"is not between {bounds}. {errors.cure('Correct it', 'the bounds in COLUMNS')}")
     return numbers
 
@@ -160,7 +161,7 @@ def _parsed_numbers(values: pd.Series, errors: FileErrors) -> pd.Series:
     texts = texts[~texts.isin(GAPS)]
     numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
     commas = texts.str.fullmatch(r"-?\d+,\d+")
-    errors.add_cells(texts, commas, "has a decimal comma. Write it with a point.")
+    errors.add_cells(texts, commas, "has a comma. Write decimals with a point, and thousands without a mark.")
     errors.add_cells(texts, numbers.isna() & ~commas, "is not a number. Correct it, or leave the cell empty.")
     return numbers.reindex(values.index)
 
@@ -169,12 +170,12 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
     texts = values.dropna().unique()
     labels = pd.Series(texts, index=texts, dtype=object).astype(str).str.strip()
     labels = labels[~labels.isin(GAPS.difference(column.values) | {""})]
-    # Where a column has gaps, pandas and spreadsheets write whole numbers with decimals.
-    whole = labels.where(labels.isin(column.values), labels.str.replace(r"\.0+$", "", regex=True))
+    if labels.str.fullmatch(NUMBER).all():  # pandas and spreadsheets write whole numbers with decimals, too
+        labels = labels.where(labels.isin(column.values), labels.str.replace(r"\.0+$", "", regex=True))
     # Listed labels count even if this file has none of them, so that a column's type does not depend on the file.
     listed_are_whole = all(re.fullmatch(WHOLE_NUMBER, label) for label in column.values)
-    if listed_are_whole and whole.str.fullmatch(WHOLE_NUMBER).all():
-        labels = pd.Series([int(label) for label in whole], index=whole.index, dtype="Int64")
+    if listed_are_whole and labels.str.fullmatch(WHOLE_NUMBER).all():
+        labels = pd.Series([int(label) for label in labels], index=labels.index, dtype="Int64")
     if column.values:
         wrong = labels[~labels.astype(str).isin(column.values)]
         why = f"is none of {', '.join(column.values)}. {errors.cure('Correct it', 'add it to COLUMNS')}"

@@ -266,7 +266,15 @@ def test_transform_warns_once_for_each_unknown_label(caplog):
 
 
 @pytest.mark.parametrize(
-    ("known", "new"), [([1, 2, 1], ["2", "north"]), (["1", "2", "north"], [2, 9])], ids=["numbers", "text"]
+    ("known", "new"),
+    [
+        ([1, 2, 1], ["2", "north"]),
+        (["1", "2", "north"], [2, 9]),
+        (["1", "2", "north"], [2.0, None]),
+        (["1", "2", "north"], [2, "north"]),
+        (["2", "south", "north"], [2, 3]),
+    ],
+    ids=["numbers", "text", "text with gaps", "text among numbers", "text and unknown numbers"],
 )
 def test_labels_of_a_file_that_types_them_otherwise_are_known_all_the_same(known, new):
     sites = schema(site=Categorical())
@@ -275,3 +283,17 @@ def test_labels_of_a_file_that_types_them_otherwise_are_known_all_the_same(known
     features = transform(transformer, pd.DataFrame({"site": new}), sites)
 
     assert (features["site_2"] > 0).tolist() == [True, False]
+
+
+def test_whole_numbers_are_unknown_labels_where_the_known_ones_are_text():
+    sites = schema(site=Categorical())
+    _, transformer = engineer(pd.DataFrame({"site": ["south", "north", "north"], "y": [1.0, 2.0, 3.0]}), sites)
+
+    assert (transform(transformer, pd.DataFrame({"site": [7]}), sites).to_numpy() < 0).all()
+
+
+def test_a_model_that_takes_another_column_is_rejected(rows):
+    _, transformer = engineer(rows, COLOURS)
+
+    with pytest.raises(DataError, match=r"takes the columns width, which are not in COLUMNS.*Choose another version"):
+        transform(transformer, rows[["colour"]], schema(colour=Categorical()))

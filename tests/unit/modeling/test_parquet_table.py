@@ -97,6 +97,13 @@ def test_labels_keep_their_digits_next_to_a_gap():
     assert rows["site"].tolist() == [LARGE, pd.NA]
 
 
+def test_without_row_numbers_a_row_of_gaps_keeps_its_place():
+    frame = pd.DataFrame({"site": ["a", None, "b"], "tail": [1.0, None, 2.0]})
+    schema = Schema({"site": Categorical(), "tail": Numeric()}, "tail", "tail length", "cm")
+
+    assert read_rows(parquet(frame), schema).index.tolist() == [1, 2, 3]
+
+
 def test_row_numbers_keep_their_digits_next_to_a_gap():
     frame = FRAME.assign(case=pd.Series([LARGE, LARGE, None, *range(4, 105)], dtype="Int64"))
 

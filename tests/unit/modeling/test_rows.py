@@ -170,7 +170,7 @@ TEXT = {
     "leading zeros and decimals": ["01.0", "1.0"],
     "signs": ["+1", "-1"],
     "negative decimals": ["-0.5", "0.5", "-1e-05"],
-    "fractions": ["1.0", "1.5"],
+    "fractions": ["1", "1.5"],
     "too large": ["18446744073709551617", "18446744073709551618"],
     "underscores": ["1_0", "10"],
     "other digits": ["\u0661", "1"],
@@ -182,6 +182,10 @@ TEXT = {
 @pytest.mark.parametrize("labels", TEXT.values(), ids=TEXT)
 def test_labels_that_whole_numbers_would_change(labels, read_labels):
     assert read_labels(labels).unique().tolist() == labels
+
+
+def test_a_label_is_the_same_with_decimals_and_without(read_labels):
+    assert read_labels(["0.5", "1", "1.0", "2.0"]).unique().tolist() == ["0.5", "1", "2"]
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+A1", "-1+2", "-SUM(A1)", "-0.5*A1", "@SUM(A1)"])
@@ -214,11 +218,12 @@ BAD = {
     ),
     "a quoted decimal comma": (
         cell("hdlngth", "93,2"),
-        ["line 5", "column hdlngth", "'93,2' has a decimal comma", "Write it with a point"],
+        ["line 5", "column hdlngth", "'93,2' has a comma", "Write decimals with a point"],
     ),
     "a thousands separator": (cell("hdlngth", "1,093.2"), ["line 5", "column hdlngth", "'1,093.2' is not a number"]),
-    "infinite": (cell("hdlngth", "inf"), ["line 5", "column hdlngth", "inf is not finite", "Correct it"]),
-    "minus infinite": (cell("taill", "-Infinity"), ["line 5", "column taill", "-inf is not finite"]),
+    "what stands for no data": (cell("hdlngth", "-1.8e307"), ["line 5", "-1.8e+307 is infinite or too large"]),
+    "infinite": (cell("hdlngth", "inf"), ["line 5", "column hdlngth", "inf is infinite or too large", "Correct it"]),
+    "minus infinite": (cell("taill", "-Infinity"), ["line 5", "column taill", "-inf is infinite or too large"]),
     "too large for a number": (cell("taill", "1e999"), ["line 5", "column taill", "Correct it"]),
     "a negative length": (cell("taill", "-38"), ["line 5", "column taill", "-38.0 is not between 5 and 100", "bounds"]),
     "a length of zero": (cell("totlngth", "0"), ["line 5", "column totlngth", "0.0 is not between 20 and 200"]),
@@ -300,6 +305,12 @@ def test_without_row_numbers_the_rows_are_counted(read):
     assert rows.index.name == "animal"
 
 
+def test_without_row_numbers_a_row_of_gaps_keeps_its_place(read):
+    text = "\n".join(["name,colour,y", "ann,,", *(f"{n},red,{n}" for n in range(19))])
+
+    assert len(read(text, schema(colour=Categorical()))) == 20
+
+
 def test_numbers_at_their_bounds_are_fine(read):
     rows = "\n".join(["b,y", *(f"{n % 10},{n}" for n in range(20))])
 
@@ -348,11 +359,11 @@ def test_all_errors_of_a_file_are_reported_at_once(read):
         "line 3, column size: 'x' is not a number",
         "line 3, column id: '1' stands for two rows",
         "line 4, column colour: 'green' is none of red, blue",
-        "line 4, column size: '3,5' has a decimal comma",
+        "line 4, column size: '3,5' has a comma",
         "line 4, column id: '' is not a row number",
         "line 5, column colour: '=A1' is none of red, blue",
         "line 5, column size: 40.0 is not between 0 and 9",
-        "line 5, column y: inf is not finite",
+        "line 5, column y: inf is infinite or too large",
     ]
 
 

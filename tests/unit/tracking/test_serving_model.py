@@ -54,7 +54,7 @@ def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, 
         ({"site": None}, "row 1, column site: the value is missing"),
         ({"age": "old"}, "row 1, column age: 'old' is not a number"),
         ({"age": -1}, "row 1, column age: -1 is not between 0 and 30"),
-        ({"age": np.inf}, "row 1, column age: inf is not finite"),
+        ({"age": np.inf}, "row 1, column age: inf is infinite or too large"),
         ({"Pop": "vic"}, "row 1, column Pop: 'vic' is none of Vic, other"),
         (
             {"age": 31, "sex": "x"},
@@ -68,6 +68,11 @@ def test_a_wrong_value_is_named_with_its_row_and_column(change, words, ridge):
         ridge.predict(pd.DataFrame([ANIMAL | change]))
 
     assert error.value.get_http_status_code() == 400
+
+
+@pytest.mark.parametrize("site", ["3", 3.0])
+def test_a_label_may_be_text_or_a_number(site, ridge):
+    assert ridge.predict(pd.DataFrame([ANIMAL | {"site": site}])) == ridge.predict(pd.DataFrame([ANIMAL]))
 
 
 def test_a_missing_column_is_named(ridge):
