@@ -41,7 +41,7 @@ SCHEMA = Schema(
 
 # --- The model ---
 
-MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # any scikit-learn regressor
+MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # a scikit-learn regressor, or one of your own in include/
 MODEL_NAME = MODEL_CLASS.rpartition(".")[2]
 HYPER_PARAMETERS: dict[str, Any] = {
     "alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]

@@ -32,11 +32,15 @@ DATASET = {
     "pattern": r"^(?!(?i:airflow):)(?=.*\S)[ -~]+\Z",
     "description": "text in ASCII that is not empty and does not start with 'airflow:'",
 }
+CSV_OBJECT = {
+    "type": "string",
+    "pattern": r"^(?!predictions/)[^/\s].*\.csv\Z",
+    "description": "the name of an object that ends in .csv, but not in predictions/, which is for new rows",
+}
 TEXT = {"type": "string", "description": "text"}
 NAMES = [
     *("ROW", "TARGET_LABEL", "TARGET_UNIT", "OWNER"),
     *("EXPERIMENT", "MLFLOW_CONNECTION", "AWS_CONNECTION"),
-    *("FEATURES_FILE", "PREDICTIONS_FILE"),
 ]
 # JSON Schema for each setting, of draft 4, for which 5.0 is not an integer. The description ends "It has to be ...".
 PRESETS = ("@once", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
@@ -45,8 +49,8 @@ RULES: dict[str, dict[str, Any]] = {
     "MODEL_CLASS": NAME | {"description": "the name of a class as text, such as 'sklearn.linear_model.RidgeCV'"},
     "REGISTERED_MODEL": {
         "type": "string",
-        "pattern": r"^(?=.*\S)[^/:]+$",
-        "description": "text that is not empty, without '/' and ':'",
+        "pattern": r"^(?=.*\S)[^/:']+$",
+        "description": "text that is not empty, without '/', ':' and apostrophes",
     },
     "DATA_FILE": {
         "type": "string",
@@ -59,6 +63,7 @@ RULES: dict[str, dict[str, Any]] = {
         "description": f"the name of a bucket, without a prefix: {BUCKET_WORDS}",
     },
     **dict.fromkeys(("ARTIFACTS_URL", "XCOM_URL"), S3_URL),
+    **dict.fromkeys(("FEATURES_FILE", "PREDICTIONS_FILE"), CSV_OBJECT),
     "ROWS_WITH_GAPS": {"enum": ["drop", "keep"], "description": '"drop" or "keep"'},
     "FOLDS": {"type": "integer", "minimum": 2, "description": "an integer from 2 on"},
     "REPEATS": {"type": "integer", "minimum": 1, "description": "an integer from 1 on"},
@@ -142,6 +147,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f"{name} in include/config.py is {settings[name]!r}. It has to be {rule['description']}."
             )
+    if settings["PREDICTIONS_FILE"] == settings["FEATURES_FILE"]:
+        raise ConfigurationError(
+            f"PREDICTIONS_FILE in include/config.py is {settings['PREDICTIONS_FILE']!r}. It has to be another object "
+            "than FEATURES_FILE: the predictions would overwrite the features."
+        )
     if settings["PICTURE"] and not settings["PICTURE"].is_file():
         raise ConfigurationError(
             f"PICTURE_FILE in include/config.py is {settings['PICTURE_FILE']!r}, but include/ has no such file. Put "

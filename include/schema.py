@@ -86,6 +86,8 @@ class Schema:
             raise _rejected(
                 "COLUMNS", "has the target alone", f"Add the columns that {self.target!r} is to be predicted from."
             )
+        _check_row_name("ROW", self.row, "Choose another word.")
+        _check_row_name("ROW_NUMBER", self.row_number, "Rename the column, here and in the data file.")
         if self.row_number is not None:
             _check_name("ROW_NUMBER", self.row_number)
             if self.row_number in self.columns:
@@ -121,6 +123,11 @@ def _check_name(setting: str, name: str) -> None:
         raise _rejected(
             setting, f"has the column {name!r}", "A name is text that is not empty and has no spaces around it."
         )
+
+
+def _check_row_name(setting: str, name: str | None, cure: str) -> None:
+    if name in ("true", "predicted"):
+        raise _rejected(setting, f"is {name!r}, which is a column of the predictions", cure)
 
 
 def _check_bounds(name: str, column: Numeric) -> None:

@@ -28,7 +28,7 @@ import psycopg2
 from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline
-from include.local_stack.stack import Stack, free_ports
+from include.local_stack.stack import Stack, StackError, free_ports
 from include.orchestration import DAG_IDS
 
 SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").split()]
@@ -140,7 +140,14 @@ class Bench:
 
 def resampled(rows: int) -> pd.DataFrame:
     """Return rows drawn from the data file with replacement, each with a number of its own."""
-    animals = pd.read_csv(config.INCLUDE / config.DATA_FILE).sample(rows, replace=True, random_state=SEED)
+    file = config.INCLUDE / config.DATA_FILE
+    if not file.is_file():
+        raise StackError(
+            f"make bench needs a file in include/, and DATA_FILE in include/config.py is {config.DATA_FILE!r}. Put the "
+            "data there and set DATA_FILE to the name of the file."
+        )
+    read = pd.read_parquet if file.suffix == ".parquet" else pd.read_csv
+    animals = read(file).sample(rows, replace=True, random_state=SEED)
     return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
 
 

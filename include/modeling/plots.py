@@ -103,7 +103,8 @@ def coefficients(weights: pd.DataFrame, schema: Schema) -> Figure:
     shown = weights.head(30)[::-1]
     figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
     axes = figure.subplots()
-    axes.barh(shown.index.astype(str), shown["coefficient"], color=TRUE)
+    axes.barh(range(len(shown)), shown["coefficient"], color=TRUE)
+    axes.set_yticks(range(len(shown)), [_shortened(str(feature)) for feature in shown.index])
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set_xlabel(f"change of {schema.target_label} ({schema.target_unit}) per standard deviation of the feature")
     axes.spines[["top", "right"]].set_visible(False)
@@ -177,7 +178,8 @@ def importances(table: pd.DataFrame, schema: Schema) -> Figure:
     shown = table.head(30)[::-1]
     figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
     axes = figure.subplots()
-    axes.barh(shown.index.astype(str), shown["importance"], xerr=shown["std"], color=TRUE, ecolor=QUIET)
+    axes.barh(range(len(shown)), shown["importance"], xerr=shown["std"], color=TRUE, ecolor=QUIET)
+    axes.set_yticks(range(len(shown)), [_shortened(str(column)) for column in shown.index])
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set_xlabel(f"rise of the RMSE ({schema.target_unit}) when the column is shuffled, on {schema.row}s not seen")
     axes.spines[["top", "right"]].set_visible(False)
@@ -203,23 +205,30 @@ def _distributions(axes: Axes, reference: pd.Series, current: pd.Series) -> None
 
 
 def _shortened(text: str, width: int = 30) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+    """Cut a long text in the middle: the end of a feature's name is its label."""
+    half = width // 2
+    return text if len(text) <= width else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def _row_axis(axes: Axes, rows: pd.Index) -> NDArray[Any]:
     """Label the x-axis with row numbers, and return the place of each row on it.
 
     Numbers that are nearly consecutive are places of their own, with ticks at round numbers. Any other rows, such as
-    those with names or with scattered numbers, stand in their order, and some of them are labelled.
+    those with names or with scattered numbers, stand in their order, and some of them are labelled, fewer if the names
+    are long.
     """
     consecutive = pd.api.types.is_integer_dtype(rows) and rows.is_monotonic_increasing
     if consecutive and rows[-1] - rows[0] < 2 * len(rows):
-        places, labels = rows.to_numpy(), None
+        places, names = rows.to_numpy(), None
     else:
-        places, labels = np.arange(len(rows)), rows
-    candidates = MaxNLocator(10, steps=[1, 2, 5, 10], integer=True).tick_values(places[0], places[-1])
-    ticks = [int(tick) for tick in candidates if places[0] <= tick <= places[-1]]
-    axes.set_xticks(ticks, [str(tick if labels is None else labels[tick]) for tick in ticks])
+        places, names = np.arange(len(rows)), rows
+    for most in (10, 4):
+        candidates = MaxNLocator(most, steps=[1, 2, 5, 10], integer=True).tick_values(places[0], places[-1])
+        ticks = [int(tick) for tick in candidates if places[0] <= tick <= places[-1]]
+        labels = [_shortened(str(tick if names is None else names[tick]), 20) for tick in ticks]
+        if all(len(label) <= 10 for label in labels):
+            break
+    axes.set_xticks(ticks, labels)
     return places
 
 

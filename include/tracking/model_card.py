@@ -11,7 +11,9 @@ from include.modeling.amounts import rows_used, with_spread
 from include.schema import Schema
 
 VALUE_CHARACTERS = 80
-FEATURE_CHARACTERS = 2_000  # MLflow's database takes 5,000 for the whole description
+HYPER_PARAMETERS_CHARACTERS = 2_000
+LIST_CHARACTERS = 1_000  # of each list on the card
+CARD_CHARACTERS = 5_000  # what MLflow's database takes
 
 
 def registered_model_card(name: str, stage: str, schema: Schema) -> str:
@@ -28,7 +30,7 @@ def registered_model_card(name: str, stage: str, schema: Schema) -> str:
 def hyper_parameters(values: Mapping[str, Any]) -> str:
     """Return hyperparameters in words; long values are cut short."""
     texts = [f"`{name}` {shorten(json.dumps(values[name]), VALUE_CHARACTERS, placeholder=' …')}" for name in values]
-    return shorten(", ".join(texts), FEATURE_CHARACTERS, placeholder=" …") or "the defaults"
+    return shorten(", ".join(texts), HYPER_PARAMETERS_CHARACTERS, placeholder=" …") or "the defaults"
 
 
 def model_card(
@@ -42,6 +44,8 @@ def model_card(
 ) -> str:
     """Return the description of a version in Markdown, from what the feature run and the training run logged.
 
+    Long lists are cut short, and so is the whole card: MLflow's database takes 5,000 characters.
+
     Args:
         run_name: The name of the training run.
         params: The params of the feature run.
@@ -52,15 +56,18 @@ def model_card(
         limits: One sentence on where it does not apply.
     """
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
-    features = shorten(params["features"], FEATURE_CHARACTERS, placeholder=" …")
-    return "\n".join(
+    features, inputs, hyper_parameters = (
+        shorten(text, LIST_CHARACTERS, placeholder=" …")
+        for text in (params["features"], ", ".join(schema.inputs), tags["hyper_parameters"])
+    )
+    card = "\n".join(
         [
             f"**{run_name}** predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}.",
-            f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {tags['hyper_parameters']}.",
+            f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {hyper_parameters}.",
             "",
             f"**Data:** {rows_used(params, schema.row)}. "
             f"**Features:** {features}; scaled by the transformer in the tag `transformer`. The model in the tag "
-            f"`serving_model` takes {schema.row}s as they are measured: {', '.join(schema.inputs)}.",
+            f"`serving_model` takes {schema.row}s as they are measured: {inputs}.",
             "",
             f"**On {schema.row}s it has not seen:**",
             "",
@@ -75,6 +82,7 @@ def model_card(
             f"**Limits:** {limits}",
         ]
     )
+    return card if len(card) <= CARD_CHARACTERS else f"{card[: CARD_CHARACTERS - 2]} …"
 
 
 def _error(name: str, metric: str, metrics: Mapping[str, float], unit: str) -> str:

@@ -43,6 +43,7 @@ GOOD = {name: getattr(config, name) for name in (*SETTINGS, "PICTURE")}
         ("PLOT_FILE", "My tails.JPG"),
         ("ARTIFACTS_URL", "s3://acme-models.eu/Tails/2026_b"),
         ("HYPER_PARAMETER_RULES", {}),
+        ("FEATURES_FILE", "rents/my features.csv"),
     ],
 )
 def test_a_value_that_can_be_used_is_accepted(name, value):
@@ -87,7 +88,13 @@ def test_a_value_that_can_be_used_is_accepted(name, value):
         ("EXPERIMENT", " ", "text that is not empty"),
         ("REGISTERED_MODEL", None, "text that is not empty"),
         ("REGISTERED_MODEL", " ", "text that is not empty"),
-        ("REGISTERED_MODEL", "Car/price:x", "without '/' and ':'"),
+        ("REGISTERED_MODEL", "Car/price:x", "without '/', ':'"),
+        ("REGISTERED_MODEL", "Ann's rents", "apostrophes"),
+        ("FEATURES_FILE", "rents.parquet", "ends in .csv"),
+        ("FEATURES_FILE", "/rents.csv", "the name of an object"),
+        ("PREDICTIONS_FILE", "rents", "ends in .csv"),
+        ("PREDICTIONS_FILE", "predictions/rents.csv", "not in predictions/"),
+        ("PREDICTIONS_FILE", config.FEATURES_FILE, "another object than FEATURES_FILE"),
         ("SCHEDULE", "s3://daten/ä.csv", "in ASCII"),
         ("FEATURES_DATASET", "daten ä", "in ASCII"),
         ("MODEL_DATASET", "", "not empty"),

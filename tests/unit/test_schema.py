@@ -32,6 +32,8 @@ REFUSED = {
     "the target alone": ({"columns": {"tail": Numeric()}}, "COLUMNS", "Add the columns"),
     "a row number that is a column": ({"row_number": "age"}, "ROW_NUMBER", "take it out of COLUMNS"),
     "an empty row number": ({"row_number": ""}, "ROW_NUMBER", "not empty"),
+    "a row number named like a prediction": ({"row_number": "true"}, "ROW_NUMBER", "Rename the column"),
+    "a row named like a prediction": ({"row": "predicted"}, "ROW", "another word"),
     "no categories": ({"max_categories": 0}, "MAX_CATEGORIES", "an integer from 1 on"),
     "a text for a number of categories": ({"max_categories": "9"}, "MAX_CATEGORIES", "an integer from 1 on"),
 }

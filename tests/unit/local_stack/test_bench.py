@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 bench = pytest.importorskip("include.local_stack.bench", reason="needs the stack without Docker")
@@ -39,3 +40,18 @@ def test_any_number_of_rows_is_drawn_each_with_a_number_of_its_own(rows):
 
     assert drawn["case"].tolist() == list(range(1, rows + 1))
     assert drawn["totlngth"].nunique() > 5
+
+
+def test_a_parquet_file_is_read_as_well(monkeypatch, tmp_path):
+    pd.DataFrame({"totlngth": [89.0]}).to_parquet(tmp_path / "rows.parquet")
+    monkeypatch.setattr(bench.config, "INCLUDE", tmp_path)
+    monkeypatch.setattr(bench.config, "DATA_FILE", "rows.parquet")
+
+    assert bench.resampled(3)["totlngth"].tolist() == [89.0] * 3
+
+
+def test_a_file_elsewhere_is_an_error_with_the_cure(monkeypatch):
+    monkeypatch.setattr(bench.config, "DATA_FILE", "s3://lab/possum.csv")
+
+    with pytest.raises(bench.StackError, match=r"DATA_FILE in include/config\.py is 's3://lab/possum\.csv'\. Put the"):
+        bench.resampled(3)

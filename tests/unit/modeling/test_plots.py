@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import time
 
 import matplotlib.image
@@ -176,6 +177,33 @@ def test_rows_without_consecutive_numbers_stand_in_their_order(names):
 
     assert [x for x, _ in lines(figure)["true"]] == [*range(60)]
     assert ticks(figure) == {place: str(names[place]) for place in range(0, 60, 10)}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rows", [101, 121, 149])
+def test_long_row_names_do_not_overlap(rows):
+    names = [f"{n:08d}-0000-4000-8000-{n:012d}" for n in range(rows)]
+
+    figure = plots.predictions(table(rows).set_axis(pd.Index(names, name="id")), "a model", SCHEMA)
+
+    draw(figure)
+    assert ticks(figure)[100] == "00000100-…0000000100"
+    labels = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(labels))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("draw_bars", [plots.coefficients, plots.importances])
+def test_long_names_of_columns_are_shortened_and_keep_a_bar_each(draw_bars):
+    names = [f"How satisfied are you with {what} of the service? Very satisfied" for what in ("speed", "price")]
+    weights = pd.DataFrame({"coefficient": [3.0, 2.0], "importance": [3.0, 2.0], "std": 0.1}, index=names)
+
+    figure = draw_bars(weights, SCHEMA)
+
+    draw(figure)
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["How satisfied … Very satisfied"] * 2
+    assert [bar.get_width() for bar in axes.patches] == [2, 3]
 
 
 def test_residuals_are_what_was_predicted_too_short():

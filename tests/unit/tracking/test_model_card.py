@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import possums
+from dataclasses import replace
 
+import possums
+import pytest
+
+from include.schema import Numeric
 from include.tracking.model_card import hyper_parameters, model_card, registered_model_card
 
 METRICS = {
@@ -21,13 +25,19 @@ TAGS = {
 }
 
 
-def test_many_features_are_shortened_to_what_the_database_takes():
-    features = ", ".join(f"label_{number}" for number in range(10_000))
+@pytest.mark.parametrize("limits", [LIMITS, 6_000 * "x"], ids=["short limits", "long limits"])
+def test_long_lists_and_texts_are_shortened_to_what_the_database_takes(limits):
+    names = [f"label_{number}" for number in range(10_000)]
+    long = ", ".join(names)
+    schema = replace(possums.SCHEMA, columns={**dict.fromkeys(names, Numeric()), **possums.SCHEMA.columns})
 
-    card = model_card("RidgeCV", PARAMS | {"features": features}, METRICS, TAGS, possums.SCHEMA, USE, LIMITS)
+    card = model_card(
+        "RidgeCV", PARAMS | {"features": long}, METRICS, TAGS | {"hyper_parameters": long}, schema, USE, limits
+    )
 
-    assert "label_0, label_1," in card
-    assert len(card) < 5_000
+    assert card.count("label_0, label_1,") == 3
+    assert f"**Intended use:** {USE}" in card
+    assert len(card) <= 5_000
 
 
 def test_the_card_has_data_features_errors_use_and_limits():
