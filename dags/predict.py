@@ -24,6 +24,7 @@ Started by hand without a data file, it takes the newest training.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task
@@ -54,6 +55,7 @@ def fetch_rows() -> pd.DataFrame | None:
     params = defaults.run_params(context)
     data_file, model = params["data_file"], params["model"]
     if not data_file:
+        defaults.reject_model_without_data_file(model)
         return None
     file = sources.read_data_file(data_file)
     new_rows = {"data_file": data_file, "file_digest": file.digest, "model_requested": model}
@@ -81,8 +83,9 @@ def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str) -> 
 
     if rows is None:
         return upstream.train_run().frame("fetch_feature_df").drop(columns=config.TARGET)
-    usable = features.usable_rows(rows[config.SCHEMA.inputs], config.SCHEMA)
-    return features.transform(feature_run.load_transformer(model_run_id), usable, config.SCHEMA)
+    transformer = feature_run.load_transformer(model_run_id)
+    schema = replace(config.SCHEMA, keep_gaps=features.keeps_gaps(transformer))  # as when the model was trained
+    return features.transform(transformer, features.usable_rows(rows[schema.inputs], schema), schema)
 
 
 @aql.dataframe

@@ -175,7 +175,7 @@ class Pipeline:
             headers={"Accept": "text/plain"},
             timeout=60,
         )
-        log = answer.text
+        log = answer.content.decode(errors="replace")  # UTF-8, which Airflow does not say
         place = re.search(r"^[*\s]*\* (/.+\.log)\s*$", log, re.MULTILINE)  # Airflow names the file at the top
         where = place[1] if place else f"on the page of the task in Airflow, {self.address}"
         if self.verbose:

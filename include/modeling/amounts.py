@@ -31,8 +31,8 @@ def are_many(left_out: int, rows: int) -> bool:
 def rows_used(params: Mapping[str, str], row: str) -> str:
     """Return `101 animals from possum.csv (3 more have gaps and are left out)`, from the params of a feature run."""
     left_out, with_gaps = int(params["rows_left_out"]), int(params.get("rows_with_gaps", 0))
-    notes = [f"{left_out:,} more have gaps and are left out"] if left_out else []
-    if with_gaps:
-        notes.append(f"{with_gaps:,} of them have gaps")
+    notes = [f"{with_gaps:,} of them have gaps"] if with_gaps else []
+    if left_out:
+        notes.append(f"{left_out:,} more {'are' if with_gaps else 'have gaps and are'} left out")
     about_gaps = f" ({'; '.join(notes)})" if notes else ""
     return f"{int(params['rows']):,} {row}s from {params['data_file']}{about_gaps}"

@@ -132,6 +132,12 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
         return transformer.transform(rows)
 
 
+def keeps_gaps(transformer: Pipeline) -> bool:
+    """Return whether a fitted transformer was made for rows with gaps, whatever the schema says by now."""
+    _, encoder, _ = transformer["encode"].transformers[0]
+    return bool(encoder.handle_unknown == "ignore")
+
+
 def scaling(transformer: Pipeline) -> pd.DataFrame:
     """Return each feature's `mean` and `scale` (standard deviation) before scaling, in its unit; index `feature`."""
     scaler = transformer["scale"]
@@ -155,13 +161,18 @@ def typed_like(known: Sequence[str] | Sequence[int], values: pd.Series) -> pd.Se
     are_text = all(isinstance(label, str) for label in known)
     if pd.api.types.is_numeric_dtype(values) and not are_text:
         return values
-    by_text = {str(label): label for label in known}
+    by_text = {_without_decimals(label): label for label in known} | {str(label): label for label in known}
     labels = {}
     for value in values.dropna().unique():
-        text = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
-        labels[value] = by_text.get(text, text if are_text else value)
+        text = _without_decimals(value)
+        labels[value] = by_text.get(str(value), by_text.get(text, text if are_text else value))
     mapped = values.map(labels)
     return mapped.astype(object) if are_text else mapped
+
+
+def _without_decimals(label: object) -> str:
+    """Return a label as text, where 3.0 is 3: pandas and spreadsheets write whole numbers with decimals, too."""
+    return re.sub(rf"^({WHOLE_NUMBER})\.0+$", r"\1", str(label))
 
 
 def listed_labels(schema: Schema, name: str) -> list[str] | list[int]:

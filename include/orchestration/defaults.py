@@ -24,6 +24,7 @@ TASK_DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(minutes=config.TASK_MINUTES),
     "on_failure_callback": config.FAILURE_CALLBACKS,
 }
+MODEL = "champion"  # which predicts for new rows, if the form names no other
 DAG_DEFAULTS: dict[str, Any] = {
     "start_date": datetime(2023, 1, 1),  # noqa: DTZ001 - Airflow reads it in its own time zone
     "catchup": False,
@@ -65,7 +66,7 @@ def new_data_file() -> Param:
 def model() -> Param:
     """Return the param `model` of `predict`: which version predicts for a data file."""
     return Param(
-        "champion",
+        MODEL,
         type="string",
         minLength=1,
         title="Model",
@@ -74,6 +75,15 @@ def model() -> Param:
             f"version), a stage ({config.STAGE} is the newest) or a version number."
         ),
     )
+
+
+def reject_model_without_data_file(model: str) -> None:
+    """Raise ConfigurationError if a model is chosen, but no rows to predict for."""
+    if model != MODEL:
+        raise ConfigurationError(
+            f"The model {model!r} has no data file to predict for. Name one, or leave the model out: without a data "
+            "file, the newest model predicts for the rows that it was trained on."
+        )
 
 
 def data_file() -> Param:

@@ -104,8 +104,8 @@ def _read_s3(address: str, aws_conn_id: str) -> DataFile:
         if status is None or is_transient_status(status):
             raise
         raise DataError(
-            f"{address} can't be read with connection {aws_conn_id!r}: {error}. Correct the address, or let the "
-            "connection's login read it."
+            f"{address} can't be read with connection {aws_conn_id!r}: {str(error).rstrip('.')}. Correct the address, "
+            "or let the connection's login read it."
         ) from None
     version = answer.get("VersionId", "null")  # "null" in a bucket without versions
     return DataFile(address, content, answer["ETag"].strip('"') if version == "null" else version)

@@ -114,9 +114,10 @@ def _evaluated(
     except LoadError:
         log.warning("The champion, version %s, can't be loaded here", champion.version, exc_info=True)
         return None
-    features, new_features = list(model.feature_names_in_), list(_load(version).feature_names_in_)
+    features, new_features = set(model.feature_names_in_), set(_load(version).feature_names_in_)
     if features != new_features:
-        log.info("Champion's features: %s. New features: %s", ", ".join(features), ", ".join(new_features))
+        gone, added = sorted(features - new_features), sorted(new_features - features)
+        log.info("Features of the champion alone: %s; of the new version alone: %s", gone, added)
         return None
     try:
         return evaluate(clone(model))

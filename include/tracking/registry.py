@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from include.schema import Schema
 from include.tracking import logged_models, model_card, runs
 from include.tracking.client import MLflowClientHook
 from include.tracking.logged_models import SERVING_MODEL, TRANSFORMER
+
+log = logging.getLogger(__name__)
 
 
 def is_registered(name: str, mlflow_conn_id: str) -> bool:
@@ -74,6 +77,7 @@ def find_version(name: str, wanted: str) -> ModelVersion:
         if number == version.version or str(version.current_stage).lower() == wanted.lower():
             if not version.run_id:
                 raise DataError(f"Version {version.version} of {name} comes from no training run. Choose another one.")
+            log.info("%s of %s is version %s", wanted, name, version.version)
             return client.get_model_version(name, version.version)
     numbers = [version.version for version in versions]
     stages = {str(version.current_stage) for version in versions} - {"None"}

@@ -44,6 +44,12 @@ def test_a_param_that_the_dag_does_not_have(fails):
     assert "triggered with 'datafile', but the params of feature_eng are data_file" in text
 
 
+def test_a_model_without_a_data_file(fails):
+    text = fails("predict", model="Staging")
+
+    assert "The model 'Staging' has no data file to predict for. Name one, or leave the model out" in text
+
+
 def test_hyperparameters_that_do_not_go_with_the_rows(fails, monkeypatch):
     monkeypatch.setattr(config, "MODEL_CLASS", "sklearn.cross_decomposition.PLSRegression")
 

@@ -98,3 +98,16 @@ def test_new_rows_with_gaps_are_each_predicted(version, run_dag, read_csv, clien
     tracked = client.get_run(run_id)
     assert tracked.data.tags["model_version"] == version
     assert 0 < tracked.data.metrics["drift_max"] < 1
+
+
+def test_a_model_that_takes_no_gaps_leaves_out_rows_with_gaps_all_the_same(
+    keep_gaps, run_dag, read_csv, tmp_path, monkeypatch
+):
+    new = ROWS.drop(columns="taill").head(5)
+    new.iloc[0, new.columns.get_loc("age")] = None
+    new.to_csv(tmp_path / "gaps.csv")
+    monkeypatch.setattr(config, "INCLUDE", tmp_path)
+
+    run_dag("predict", run_conf={"data_file": "gaps.csv", "model": "champion"})
+
+    assert read_csv("predictions/gaps.csv")["predicted"].isna().tolist() == [True, False, False, False, False]

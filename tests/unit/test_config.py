@@ -10,7 +10,7 @@ from include import config as possums
 
 
 def test_the_files_that_it_names_are_there(project_config):
-    assert (project_config.INCLUDE / project_config.DATA_FILE).is_file()
+    assert "://" in project_config.DATA_FILE or (project_config.INCLUDE / project_config.DATA_FILE).is_file()
     if project_config.PICTURE_FILE:
         assert (project_config.INCLUDE / project_config.PICTURE_FILE).is_file()
 

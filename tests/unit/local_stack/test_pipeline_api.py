@@ -138,13 +138,13 @@ The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
 airflow.exceptions.AirflowFailException: 2 values in possum.csv can't be used:
-line 3, column age: 'x' is not a number
+line 3, column age: 'ä' is not a number
 line 4, column age: 99 is above 30
 [2026-11-25, 12:00:01 UTC] {taskinstance.py:1225} INFO - Marking task as FAILED.
 """
 REASON = """\
 2 values in possum.csv can't be used:
-line 3, column age: 'x' is not a number
+line 3, column age: 'ä' is not a number
 line 4, column age: 99 is above 30"""
 
 
@@ -159,7 +159,9 @@ def failed(server):
         def answer(request):
             if request.path.startswith("/login/"):
                 return 200, LOGIN_PAGE if request.command == "GET" else "welcome"
-            return 200, log if "/logs/" in request.path else json.dumps({"task_instances": [task, *others]})
+            if "/logs/" in request.path:
+                return 200, log, {"Content-Type": "text/plain"}  # without the charset, as Airflow
+            return 200, json.dumps({"task_instances": [task, *others]})
 
         server.answer = answer
         return Pipeline(server.url, verbose).failure("feature_eng", "manual")

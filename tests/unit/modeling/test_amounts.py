@@ -48,7 +48,7 @@ def test_an_amount_without_a_unit_is_a_number():
         ("0", "0", "5,000 flats from mine.csv"),
         ("3", "0", "5,000 flats from mine.csv (3 more have gaps and are left out)"),
         ("0", "1400", "5,000 flats from mine.csv (1,400 of them have gaps)"),
-        ("3", "1400", "5,000 flats from mine.csv (3 more have gaps and are left out; 1,400 of them have gaps)"),
+        ("3", "1400", "5,000 flats from mine.csv (1,400 of them have gaps; 3 more are left out)"),
     ],
 )
 def test_the_rows_that_were_used(left_out, with_gaps, expected):

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 
 from include.errors import DataError
-from include.modeling.features import complete_rows, engineer, make_transformer, scaling, transform, usable_rows
+from include.modeling.features import (
+    complete_rows,
+    engineer,
+    keeps_gaps,
+    make_transformer,
+    scaling,
+    transform,
+    usable_rows,
+)
 from include.modeling.rows import DataFile, read_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
@@ -273,8 +281,10 @@ def test_transform_warns_once_for_each_unknown_label(caplog):
         (["1", "2", "north"], [2.0, None]),
         (["1", "2", "north"], [2, "north"]),
         (["2", "south", "north"], [2, 3]),
+        ([1, 2, 1], ["2.0", "1.0"]),
+        (["0.5", "2", "3"], ["2.0", "1.0"]),
     ],
-    ids=["numbers", "text", "text with gaps", "text among numbers", "text and unknown numbers"],
+    ids=["numbers", "text", "gaps", "text among numbers", "unknown numbers", "whole numbers", "numbers as text"],
 )
 def test_labels_of_a_file_that_types_them_otherwise_are_known_all_the_same(known, new):
     sites = schema(site=Categorical())
@@ -297,3 +307,10 @@ def test_a_model_that_takes_another_column_is_rejected(rows):
 
     with pytest.raises(DataError, match=r"takes the columns width, which are not in COLUMNS.*Choose another version"):
         transform(transformer, rows[["colour"]], schema(colour=Categorical()))
+
+
+@pytest.mark.parametrize("keep_gaps", [True, False])
+def test_a_transformer_knows_whether_it_was_made_for_gaps(keep_gaps, rows):
+    _, transformer = engineer(rows, replace(COLOURS, keep_gaps=keep_gaps))
+
+    assert keeps_gaps(transformer) == keep_gaps

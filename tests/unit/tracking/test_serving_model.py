@@ -70,7 +70,7 @@ def test_a_wrong_value_is_named_with_its_row_and_column(change, words, ridge):
     assert error.value.get_http_status_code() == 400
 
 
-@pytest.mark.parametrize("site", ["3", 3.0])
+@pytest.mark.parametrize("site", ["3", "3.0", 3.0])
 def test_a_label_may_be_text_or_a_number(site, ridge):
     assert ridge.predict(pd.DataFrame([ANIMAL | {"site": site}])) == ridge.predict(pd.DataFrame([ANIMAL]))
 
