@@ -24,6 +24,7 @@ DATA = FEATURES.assign(y=3 * FEATURES["a"] + 2 * FEATURES["b"] + RANDOM.normal(s
 SHUFFLED = DATA.assign(y=np.random.default_rng(3).permutation(DATA["y"]))
 NOISY = DATA.assign(y=DATA["y"] + np.random.default_rng(6).normal(size=60))
 EASY = FEATURES.assign(y=FEATURES["a"])
+REORDERED = DATA[["c", "b", "a", "y"]]
 OTHER_FEATURES = DATA.rename(columns={"c": "d"})
 GOOD, BIT_WORSE, WORSE, BAD = 0.1, 2.0, 5.0, 1000.0  # alphas: the errors are 1.188, 1.199, 1.244 and 3.575
 PLAN = evaluation.Plan.of(len(DATA), folds=5, repeats=10, seed=1995)
@@ -272,6 +273,12 @@ def test_a_champion_with_other_features_stays_until_a_person_decides(train, alia
     assert aliases(second) == {"challenger": "2", "champion": "1"}
     assert "the present champion was trained on other features" in reason(second)
     assert "give it the alias champion in the MLflow UI" in reason(second).replace("give this version", "give it")
+
+
+def test_the_order_of_the_features_does_not_matter(train):
+    promote(train(BAD, REORDERED))
+
+    assert promote(train(GOOD)) == "champion"
 
 
 def test_a_champion_that_these_rows_cannot_train_stays_until_a_person_decides(train, aliases, reason, caplog):
