@@ -32,10 +32,11 @@ DATASET = {
     "pattern": r"^(?!(?i:airflow):)(?=.*\S)[ -~]+\Z",
     "description": "text in ASCII that is not empty and does not start with 'airflow:'",
 }
+NEW_PREDICTIONS = "predictions"  # the folder of the predictions for new rows, in the bucket of the data
 CSV_OBJECT = {
     "type": "string",
-    "pattern": r"^(?!predictions/)[^/\s].*\.csv\Z",
-    "description": "the name of an object that ends in .csv, but not in predictions/, which is for new rows",
+    "pattern": rf"^(?!{NEW_PREDICTIONS}/)[^/\s].*\.csv\Z",
+    "description": f"the name of an object that ends in .csv, but not in {NEW_PREDICTIONS}/, which is for new rows",
 }
 TEXT = {"type": "string", "description": "text"}
 NAMES = [

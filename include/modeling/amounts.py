@@ -33,6 +33,7 @@ def rows_used(params: Mapping[str, str], row: str) -> str:
     left_out, with_gaps = int(params["rows_left_out"]), int(params.get("rows_with_gaps", 0))
     notes = [f"{with_gaps:,} of them have gaps"] if with_gaps else []
     if left_out:
-        notes.append(f"{left_out:,} more {'are' if with_gaps else 'have gaps and are'} left out")
+        why = "" if with_gaps else "have gaps and "
+        notes.append(f"{left_out:,} more {why}are left out")
     about_gaps = f" ({'; '.join(notes)})" if notes else ""
     return f"{int(params['rows']):,} {row}s from {params['data_file']}{about_gaps}"

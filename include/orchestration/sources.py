@@ -11,6 +11,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.exceptions import ClientError
 
 from include import config
+from include.config_rules import NEW_PREDICTIONS
 from include.errors import ConfigurationError, DataError
 from include.modeling.rows import DataFile
 from include.orchestration.retries import http_status, is_transient_status
@@ -18,7 +19,6 @@ from include.orchestration.retries import http_status, is_transient_status
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 MAX_BYTES = 4 * 1024**3  # of an object in S3 or a file on the web: they must not fill the worker's memory
 CHUNK = 1024**2
-NEW_PREDICTIONS = "predictions"  # the folder of the predictions for new rows, in the bucket of the data
 
 
 def read_data_file(data_file: str) -> DataFile:

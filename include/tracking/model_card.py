@@ -56,14 +56,14 @@ def model_card(
         limits: One sentence on where it does not apply.
     """
     chosen = f", alpha {metrics['alpha']:.3g}" if "alpha" in metrics else ""
-    features, inputs, hyper_parameters = (
+    features, inputs, parameters = (
         shorten(text, LIST_CHARACTERS, placeholder=" …")
         for text in (params["features"], ", ".join(schema.inputs), tags["hyper_parameters"])
     )
     card = "\n".join(
         [
             f"**{run_name}** predicts the {schema.target_label} of one {schema.row} in {schema.target_unit}.",
-            f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {hyper_parameters}.",
+            f"It is a `{tags['model_class']}`{chosen}. **Hyperparameters:** {parameters}.",
             "",
             f"**Data:** {rows_used(params, schema.row)}. "
             f"**Features:** {features}; scaled by the transformer in the tag `transformer`. The model in the tag "

@@ -10,21 +10,20 @@ from sklearn.base import RegressorMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from include.modeling.features import known_labels, typed_like
+from include.modeling.features import known_labels, listed_labels, typed_like
 from include.modeling.rows import TOO_LARGE
-from include.schema import Categorical, Numeric, Schema
+from include.schema import Numeric, Schema
 
 MESSAGES = 10  # of what is wrong with the rows of one request
 
 
 def serving_model(transformer: Pipeline, model: RegressorMixin, schema: Schema) -> Pipeline:
     """Chain a check of raw rows, the fitted transformer and the fitted model."""
-    listed = [name for name, column in schema.columns.items() if isinstance(column, Categorical) and column.values]
     bounds = {name: (column.low, column.high) for name, column in schema.columns.items() if isinstance(column, Numeric)}
     rules = {
         "bounds": {name: bounds[name] for name in schema.numeric},
         "labels": known_labels(transformer),
-        "listed": listed,
+        "listed": [name for name in schema.categorical if listed_labels(schema, name)],
         "keep_gaps": schema.keep_gaps,
     }
     check = FunctionTransformer(check_rows, kw_args=rules)
