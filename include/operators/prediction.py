@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from fnmatch import fnmatchcase
@@ -16,8 +15,7 @@ import pandas as pd
 from airflow.exceptions import AirflowException
 from airflow.utils.context import Context
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, validate_schema
-from mlflow.types import Schema
+from mlflow.models import Model, ModelSignature, validate_schema
 from mlflow_provider.operators import pyfunc as provider
 from uv import find_uv_bin
 
@@ -34,31 +32,7 @@ MODEL_VARIABLES = (
     *("ARROW_DEFAULT_MEMORY_POOL", "MALLOC_TRIM_THRESHOLD_"),
 )
 UV_VARIABLES = ("UV_*", "XDG_*", "SSL_CLIENT_CERT", "NETRC", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
-
-def _load_and_predict(
-    model: str, rows_file: str, predictions_file: str, named: bool, estimator_file: str | None = None
-) -> None:
-    """Predict in the model's environment, which knows nothing of this project: all that it needs is in here."""
-    import pickle
-    from pathlib import Path
-
-    import pandas
-
-    rows = pandas.read_parquet(rows_file)
-    data = rows if named else rows.to_numpy()
-    if estimator_file:
-        predicted = pickle.loads(Path(estimator_file).read_bytes()).predict(data)  # noqa: S301 (as MLflow does)
-    else:
-        from mlflow import pyfunc
-
-        loaded = pyfunc.load_model(model, suppress_warnings=True)  # of packages in other versions: none are, here
-        if not named:
-            loaded.metadata.signature = None
-        predicted = loaded.predict(data)
-    if not isinstance(predicted, pandas.DataFrame):
-        predicted = pandas.DataFrame({"prediction": predicted})
-    predicted.set_axis(rows.index).to_parquet(predictions_file)
+PROGRAM = Path(__file__).with_name("predict_in_environment.py")
 
 
 class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
@@ -74,7 +48,7 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
     Args:
         model_uri: Whatever MLflow loads: `runs:/<run id>/model`, `models:/<name>/<version or stage>`,
             `models:/<name>@<alias>`.
-        data: The rows to predict for: a DataFrame, or what pandas can turn into one.
+        data: The rows to predict for: a DataFrame, or lists of values in the order of the model's signature.
         aws_conn_id: The connection to the S3 store with the model's files.
         kwargs: What the provider's operator takes.
 
@@ -87,82 +61,67 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
     def __init__(self, *, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
-        self.python_callable = _load_and_predict
-        self.op_kwargs: dict[str, Any] = {}
-        self.inherit_env = False
 
     @retry_policy()
     def execute(self, context: Context) -> pd.DataFrame:
         """Return the predictions."""
-        named = isinstance(self.data, pd.DataFrame)
-        rows = self.data if named else pd.DataFrame(self.data).rename(columns=str)
-        with TemporaryDirectory(prefix="predict-") as temporary:
-            folder = Path(temporary)
+        with TemporaryDirectory(prefix="predict-") as folder:
             with mlflow_connected(self.mlflow_conn_id, self.aws_conn_id):
-                model = Path(mlflow.artifacts.download_artifacts(self.model_uri, dst_path=temporary))
+                model = Path(mlflow.artifacts.download_artifacts(self.model_uri, dst_path=folder))
             description = Model.load(str(model))
-            estimator = _pickled_estimator(model, description)
-            if estimator and named and description.signature:  # pyfunc would do the same
-                rows = self._fit_to_signature(rows, description.signature.inputs)
-            rows.to_parquet(folder / "rows.parquet")
-            del rows  # they may be a copy, and the model's process needs the memory
-            self.op_kwargs = {
-                "model": str(model),
-                "rows_file": str(folder / "rows.parquet"),
-                "predictions_file": str(folder / "predictions.parquet"),
-                "named": named,
-                "estimator_file": estimator,
-            }
-            self._predict(folder, model / "requirements.txt")
-            predictions = pd.read_parquet(folder / "predictions.parquet")
+            self._rows(description.signature).to_parquet(Path(folder, "rows.parquet"))
+            self._predict(model / "requirements.txt", PROGRAM, model, folder, *_pickled_estimator(model, description))
+            predictions = pd.read_parquet(Path(folder, "predictions.parquet"))
         self.log.info("Predicted %d rows with %s", len(predictions), self.model_uri)
         return predictions
 
-    def _fit_to_signature(self, rows: pd.DataFrame, inputs: Schema) -> pd.DataFrame:
-        """Return the columns of the model's signature in its order.
+    def _rows(self, signature: ModelSignature | None) -> pd.DataFrame:
+        """Return the rows with the columns of the model's signature in its order, if it has one.
 
         Raises:
-            DataError: If one is missing or of another type.
+            DataError: A column is missing or of another type.
         """
+        if signature is None:
+            return pd.DataFrame(self.data)
+        names = signature.inputs.input_names()
+        rows = self.data if isinstance(self.data, pd.DataFrame) else pd.DataFrame(self.data, columns=names)
         try:
-            validate_schema(rows, inputs)
+            validate_schema(rows, signature.inputs)
         except MlflowException as error:
             message = (
                 f"The rows do not fit the signature of {self.model_uri}: {error} Give it the columns it was trained on."
             )
             raise DataError(message) from error
-        return rows.filter(items=inputs.input_names())
+        return rows.filter(items=names)
 
-    def _predict(self, folder: Path, requirements: Path) -> None:
-        """Run `_load_and_predict` in the environment, which is built if it is not in uv's cache yet."""
-        self.env_vars = _inherited(*MODEL_VARIABLES, *UV_VARIABLES)
+    def _predict(self, requirements: Path, program: Path, *arguments: object) -> None:
+        """Run a program in the environment, which is built if it is not in uv's cache yet."""
         self._build(requirements)
-        python = folder / "python"  # Airflow calls one file
-        unset = [f"-u{name}" for name in self.env_vars.keys() - _inherited(*MODEL_VARIABLES).keys()]
-        command = shlex.join([*_uv_run(requirements), "--offline", "env", *unset, "python"])
-        python.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        python.chmod(0o700)
-        try:
-            self._execute_python_callable_in_subprocess(python)
-        except (AirflowException, subprocess.CalledProcessError):
+        unset = [f"-u{name}" for name in _inherited(*UV_VARIABLES)]
+        done = _uv_run(requirements, "--offline", "env", *unset, "python", "-P", program, *arguments)
+        output = f"{done.stdout}{done.stderr}".strip()
+        if done.returncode:
             # The reason may be a damaged environment, which uv does not notice. The next attempt builds another one.
-            prune = {**self.env_vars, "UV_LOCK_TIMEOUT": "10"}  # s, while other predictions use the cache
-            subprocess.run([find_uv_bin(), "cache", "prune", "--quiet"], env=prune, capture_output=True)
-            raise
+            prune = [find_uv_bin(), "cache", "prune", "--quiet"]
+            patience = {"UV_LOCK_TIMEOUT": "10"}  # seconds, while other predictions use the cache
+            subprocess.run(prune, env=_inherited(*MODEL_VARIABLES, *UV_VARIABLES) | patience, capture_output=True)
+            raise AirflowException(f"{self.model_uri} failed to predict:\n{output}")
+        if output:
+            self.log.info("Output of the model's process:\n%s", output)
 
     def _build(self, requirements: Path) -> None:
         """Make sure that the environment is in uv's cache. Ask the package index only if something is missing."""
-        for offline in (["--offline"], []):
-            command = [*_uv_run(requirements), *offline, "python", "-c", ""]
-            done = subprocess.run(command, env=self.env_vars, capture_output=True, text=True)
-            if done.returncode == 0:
-                return
-            self.log.info("Building the prediction environment")
-        raise RuntimeError(
-            f"The prediction environment could not be built from the requirements.txt of {self.model_uri}: "
-            f"{done.stderr.strip()}\nCorrect the requirements of the model, or what keeps the worker from building it "
-            "(package index, disk), and clear the task."
-        )
+        nothing = ("python", "-c", "")
+        if _uv_run(requirements, "--offline", *nothing).returncode == 0:
+            return
+        self.log.info("Building the prediction environment")
+        done = _uv_run(requirements, *nothing)
+        if done.returncode:
+            raise RuntimeError(
+                f"The prediction environment could not be built from the requirements.txt of {self.model_uri}: "
+                f"{done.stderr.strip()}\nCorrect the requirements of the model, or what keeps the worker from building "
+                "it (package index, disk), and clear the task."
+            )
 
 
 def _inherited(*patterns: str) -> dict[str, str]:
@@ -174,23 +133,26 @@ def _inherited(*patterns: str) -> dict[str, str]:
     }
 
 
-def _uv_run(requirements: Path) -> list[str]:
-    alone = ("--quiet", "--isolated", "--no-project", "--no-env-file")
-    return [find_uv_bin(), "run", *alone, "--python", sys.executable, "--with-requirements", str(requirements)]
+def _uv_run(requirements: Path, *command: object) -> subprocess.CompletedProcess[str]:
+    """Run a command in an environment with these requirements alone."""
+    alone = ("--quiet", "--isolated", "--no-project", "--no-env-file", "--python", sys.executable)
+    words = [str(word) for word in (find_uv_bin(), "run", *alone, "--with-requirements", requirements, *command)]
+    variables = _inherited(*MODEL_VARIABLES, *UV_VARIABLES)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, env=variables, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:  # such as the timeout of the task
+            process.terminate()  # uv ends the command, too; if uv were killed, it would run on
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
 
-def _pickled_estimator(model: Path, description: Model) -> str | None:
-    """Return the file with the pickled estimator, where pyfunc would do no more than call its `predict`.
+def _pickled_estimator(model: Path, description: Model) -> list[Path]:
+    """Return the file with the pickled estimator, if scikit-learn alone can load and call it; otherwise nothing.
 
-    To unpickle it without MLflow takes half the time. Any other model is loaded by pyfunc.
+    That takes half the time of pyfunc, which loads any model.
     """
     pyfunc, sklearn = (description.flavors.get(flavor, {}) for flavor in ("python_function", "sklearn"))
-    signature = description.signature
-    plain = (
-        pyfunc.get("loader_module") == "mlflow.sklearn"
-        and pyfunc.get("predict_fn", "predict") == "predict"
-        and not pyfunc.get("code")
-        and sklearn.get("serialization_format") in ("cloudpickle", "pickle")
-        and (signature is None or (signature.inputs is not None and not signature.inputs.is_tensor_spec()))
-    )
-    return str(model / sklearn["pickled_model"]) if plain else None
+    is_pickled = sklearn.get("serialization_format") in ("cloudpickle", "pickle") and not sklearn.get("code")
+    return [model / sklearn["pickled_model"]] if is_pickled and pyfunc.get("predict_fn") == "predict" else []

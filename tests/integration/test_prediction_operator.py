@@ -68,14 +68,14 @@ def test_a_missing_column_is_named_and_not_tried_again(rows):
 
 
 def test_a_model_of_any_flavour_predicts(tmp_path):
-    """One that is loaded by pyfunc."""
+    """One that is loaded by pyfunc, and returns a column instead of a list."""
     code = tmp_path / "model.py"
     code.write_text(
         "from mlflow.models import set_model\n"
         "from mlflow.pyfunc import PythonModel\n"
         "class Double(PythonModel):\n"
         "    def predict(self, context, model_input, params=None):\n"
-        "        return [2 * x for x in model_input['x']]\n"
+        "        return 2 * model_input[['x']].to_numpy()\n"
         "set_model(Double())\n"
     )
     needed = pinned([*MODEL_PACKAGES, *config.PREDICTION_PACKAGES])

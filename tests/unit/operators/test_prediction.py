@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 import zipfile
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
 from airflow import DAG
-from airflow.exceptions import AirflowException
+from airflow.exceptions import AirflowException, AirflowTaskTimeout
+from airflow.utils.timeout import timeout
 
 from include.operators.prediction import ModelLoadAndPredictOperator
 
@@ -54,30 +58,32 @@ def requirements(tmp_path) -> Path:
     return file
 
 
-def seen(result: str) -> None:
-    """Writes what a model can see, to a file."""
-    import importlib.util
-    import json
-    import os
-    from pathlib import Path
+SEEN = """
+import importlib.util, json, os, sys
+from pathlib import Path
 
-    import tiny_answer
+import tiny_answer
 
-    modules = {name: bool(importlib.util.find_spec(name)) for name in ("include", "airflow", "pandas")}
-    Path(result).write_text(json.dumps({"answer": tiny_answer.answer, "environ": dict(os.environ), "modules": modules}))
+modules = {name: bool(importlib.util.find_spec(name)) for name in ("include", "airflow", "pandas")}
+found = {"answer": tiny_answer.answer, "environ": dict(os.environ), "modules": modules}
+Path(sys.argv[1]).write_text(json.dumps(found))
+"""
 
 
 @pytest.fixture
-def run(tmp_path, requirements):
-    """Runs `seen` where a model would run, and returns what it has seen."""
-    import json
+def operator() -> ModelLoadAndPredictOperator:
+    with DAG("predicting", start_date=datetime(2023, 1, 1), schedule=None):
+        return ModelLoadAndPredictOperator(task_id="predict", model_uri="models:/tiny/1", data=[])
+
+
+@pytest.fixture
+def run(operator, tmp_path, requirements):
+    """Runs a program where a model would run, and returns what it has seen of its surroundings."""
 
     def run() -> dict:
-        with DAG("predicting", start_date=datetime(2023, 1, 1), schedule=None):
-            operator = ModelLoadAndPredictOperator(task_id="predict", model_uri="models:/tiny/1", data=[])
-        operator.python_callable = seen
-        operator.op_kwargs = {"result": str(tmp_path / "result")}
-        operator._predict(tmp_path, requirements)
+        program = tmp_path / "program.py"
+        program.write_text(SEEN)
+        operator._predict(requirements, program, tmp_path / "result")
         return json.loads((tmp_path / "result").read_text())
 
     return run
@@ -127,3 +133,16 @@ def test_an_environment_that_cannot_be_built_names_the_model_and_the_requirement
         run()
 
     assert line.split()[-1].partition("==")[0] in str(error.value)
+
+
+def test_a_model_that_hangs_ends_with_its_task(operator, requirements, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import time; time.sleep(60)")
+    operator._build(requirements)
+    started = time.monotonic()
+
+    with pytest.raises(AirflowTaskTimeout), timeout(2):
+        operator._predict(requirements, program)
+
+    assert time.monotonic() - started < 30
+    assert not any(str(program) in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
