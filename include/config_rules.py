@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 from croniter import croniter
@@ -84,8 +85,8 @@ RULES: dict[str, dict[str, Any]] = {
     "DATA_HOSTS": {"type": "array", "items": {"type": "string", "pattern": r"^[\w.-]+$"}, "description": HOSTS},
     "SCHEDULE": {
         "type": ["null", "string"],
-        "pattern": r"^[ -~]*\Z",
-        "description": "None, a cron expression or a Dataset's URI, in ASCII",
+        "pattern": r"^(?!(?i:airflow):)[ -~]*\Z",
+        "description": "None, a cron expression or a Dataset's URI, in ASCII, which does not start with 'airflow:'",
     },
     "FAIL_ON_DRIFT": {"type": "boolean", "description": "True or False"},
     "TASK_MINUTES": {"type": "number", "minimum": 1, "description": "a number of minutes from 1 on"},
@@ -118,7 +119,11 @@ RULES: dict[str, dict[str, Any]] = {
         "items": {"type": "callable"},
         "description": "a list of functions or Airflow notifiers",
     },
-    "PICTURE_FILE": {"type": ["null", "string"], "description": "None or the name of a file in include/"},
+    "PICTURE_FILE": {
+        "type": ["null", "string"],
+        "pattern": r"\.(?i:png|jpg|jpeg|gif|webp)\Z",
+        "description": "None or the name of a picture in include/ that ends in .png, .jpg, .jpeg, .gif or .webp",
+    },
     "PLOT_FILE": {
         "type": "string",
         "pattern": r"^(?!out_of_fold\.png\Z)[^/\\]+\.(?i:png|jpg|jpeg|pdf|svg)\Z",
@@ -158,23 +163,30 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             f"PICTURE_FILE in include/config.py is {settings['PICTURE_FILE']!r}, but include/ has no such file. Put "
             "the picture there, or set PICTURE_FILE to None."
         )
-    check_schedule(settings["SCHEDULE"], (settings["FEATURES_DATASET"], settings["MODEL_DATASET"]))
+    check_schedule(settings["SCHEDULE"])
+    check_datasets({name: settings[name] for name in ("FEATURES_DATASET", "MODEL_DATASET", "SCHEDULE")})
     check_hyper_parameters(settings["HYPER_PARAMETERS"], settings["HYPER_PARAMETER_RULES"])
 
 
-def check_schedule(schedule: str | None, own_datasets: tuple[str, str]) -> None:
-    """Raise ConfigurationError for a schedule that Airflow would not accept, or that would never end."""
-    if schedule in own_datasets:
-        raise ConfigurationError(
-            f"SCHEDULE in include/config.py is {schedule!r}. It has to be another Dataset: the DAGs update this one "
-            "themselves, and would run forever."
-        )
+def check_schedule(schedule: str | None) -> None:
+    """Raise ConfigurationError for a schedule that Airflow would not accept."""
     is_known = schedule is None or schedule in PRESETS or "://" in schedule or croniter.is_valid(schedule)
     if not is_known:
         raise ConfigurationError(
             f"SCHEDULE in include/config.py is {schedule!r}. It has to be None (started by hand), a cron expression "
             "such as '0 6 * * *', or a Dataset's URI such as 's3://bucket/rows.csv'."
         )
+
+
+def check_datasets(uris: Mapping[str, str | None]) -> None:
+    """Raise ConfigurationError if two settings name the same Dataset."""
+    for (first, uri), (second, other) in combinations(uris.items(), 2):
+        # To Airflow, s3://rows, S3://rows and s3://rows/ are one Dataset.
+        if uri and other and uri.rstrip("/").lower() == other.rstrip("/").lower():
+            raise ConfigurationError(
+                f"{second} in include/config.py is {other!r}. It has to be another Dataset than {first}: the DAGs "
+                "would start each other forever."
+            )
 
 
 def check_hyper_parameters(hyper_parameters: Mapping[str, Any], rules: Mapping[str, Any]) -> None:

@@ -70,6 +70,8 @@ class Schema:
     def __post_init__(self) -> None:
         if not isinstance(self.max_categories, int) or self.max_categories < 1:
             raise _rejected("MAX_CATEGORIES", f"is {self.max_categories!r}", "Set it to an integer from 1 on.")
+        if not isinstance(self.columns, Mapping):
+            raise _rejected("COLUMNS", f"is {self.columns!r}", "Make it a dictionary of Numeric() and Categorical().")
         for name, column in self.columns.items():
             _check_name("COLUMNS", name)
             if isinstance(column, Numeric):

@@ -124,7 +124,7 @@ def schedule(setting: str | None) -> str | list[Dataset] | None:
 def _data_file_pattern() -> str:
     """Return the pattern of a data file, with https addresses only of the hosts that a task may call."""
     hosts = "|".join(map(re.escape, allowed_hosts()))
-    return f"^(?!https://(?!(?:{hosts})(?::443)?/)){DATA_FILE_PATTERN}"
+    return f"^(?!https://(?!(?i:{hosts})(?::443)?/)){DATA_FILE_PATTERN}"
 
 
 def _data_file_words() -> str:

@@ -22,20 +22,16 @@ CHUNK = 1024**2
 
 
 def read_data_file(data_file: str) -> DataFile:
-    """Return a file with its content, from where `include/config.py` allows.
+    """Return a file in `include/`, of `s3://bucket/key` or `https://host/path` with its content.
 
-    Raises:
-        ConfigurationError: It is a file that this pipeline writes, and would replace.
-        DataError, requests.HTTPError, botocore.exceptions.ClientError: See `read`.
+    Raises DataError if there is none or it can't be read, ConfigurationError for a host that is not allowed or a file
+    that this pipeline writes, and requests.HTTPError or botocore's ClientError for a transient error.
     """
-    bucket, _, key = data_file.removeprefix("s3://").partition("/")
-    own = key in (config.FEATURES_FILE, config.PREDICTIONS_FILE) or key.startswith(f"{NEW_PREDICTIONS}/")
-    if data_file.startswith("s3://") and bucket == config.DATA_BUCKET and own:
-        raise ConfigurationError(
-            f"{data_file} is what this pipeline writes, so it would replace its own data. Put the data under another "
-            f"key, such as s3://{bucket}/raw/{PurePosixPath(key).name}."
-        )
-    return read(data_file, folder=config.INCLUDE, aws_conn_id=config.AWS_CONNECTION, hosts=allowed_hosts())
+    if data_file.startswith("s3://"):
+        return _read_s3(data_file, config.AWS_CONNECTION)
+    if data_file.startswith("https://"):
+        return _read_https(data_file, allowed_hosts())
+    return _read_local(data_file, config.INCLUDE)
 
 
 def allowed_hosts() -> tuple[str, ...]:
@@ -46,28 +42,6 @@ def allowed_hosts() -> tuple[str, ...]:
 def predictions_key(data_file: str | None) -> str:
     """Return the key of the predictions in S3. Those for new rows never replace those of the training."""
     return f"{NEW_PREDICTIONS}/{PurePosixPath(data_file).stem}.csv" if data_file else config.PREDICTIONS_FILE
-
-
-def read(data_file: str, *, folder: Path, aws_conn_id: str, hosts: tuple[str, ...]) -> DataFile:
-    """Return a file with its content.
-
-    Args:
-        data_file: The name of a file in `folder`, `s3://bucket/key` or `https://host/path`. The ending, `.csv` or
-            `.parquet`, says what it is.
-        folder: The project's `include/`.
-        aws_conn_id: The connection to the S3 store. Its login decides which buckets can be read.
-        hosts: The hosts that files may be fetched from: a worker must not call whatever address a form has.
-
-    Raises:
-        DataError: There is no such file, or it can't be read.
-        ConfigurationError: The host is not allowed.
-        requests.HTTPError, botocore.exceptions.ClientError: A transient error.
-    """
-    if data_file.startswith("s3://"):
-        return _read_s3(data_file, aws_conn_id)
-    if data_file.startswith("https://"):
-        return _read_https(data_file, hosts)
-    return _read_local(data_file, folder)
 
 
 def host_of(data_file: str) -> tuple[str, ...]:
@@ -91,6 +65,12 @@ def _read_local(name: str, folder: Path) -> DataFile:
 def _read_s3(address: str, aws_conn_id: str) -> DataFile:
     # The Astro SDK's File would read it, too, but says neither the version nor what is wrong.
     bucket, key = S3Hook.parse_s3_url(address)
+    own = key in (config.FEATURES_FILE, config.PREDICTIONS_FILE) or key.startswith(f"{NEW_PREDICTIONS}/")
+    if bucket == config.DATA_BUCKET and own:
+        raise ConfigurationError(
+            f"{address} is what this pipeline writes, so it would replace its own data. Put the data under another "
+            f"key, such as s3://{bucket}/raw/{PurePosixPath(key).name}."
+        )
     try:
         answer = S3Hook(aws_conn_id).get_conn().get_object(Bucket=bucket, Key=key)
         if answer["ContentLength"] > MAX_BYTES:

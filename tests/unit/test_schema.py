@@ -29,6 +29,7 @@ def test_any_text_may_be_the_name_of_a_column(name):
 REFUSED = {
     "no such target": ({"target": "length"}, "TARGET", "Name one that it has"),
     "labels as the target": ({"target": "sex"}, "TARGET", "Name one that it has"),
+    "a list for the columns": ({"columns": ["sex", "tail"]}, "COLUMNS", "Make it a dictionary"),
     "the target alone": ({"columns": {"tail": Numeric()}}, "COLUMNS", "Add the columns"),
     "a row number that is a column": ({"row_number": "age"}, "ROW_NUMBER", "take it out of COLUMNS"),
     "an empty row number": ({"row_number": ""}, "ROW_NUMBER", "not empty"),

@@ -14,7 +14,7 @@ from include.orchestration import defaults
 def form(request, monkeypatch):
     """The field of a form, where tasks may call two hosts: one of DATA_HOSTS, and that of DATA_FILE."""
     monkeypatch.setattr(config, "DATA_HOSTS", ("data.example.org",))
-    monkeypatch.setattr(config, "DATA_FILE", "https://rows.example.org/tails.csv")
+    monkeypatch.setattr(config, "DATA_FILE", "https://Rows.example.org/tails.csv")
     return request.param
 
 
@@ -24,6 +24,7 @@ def form(request, monkeypatch):
         "https://data.example.org/new.csv",
         "https://data.example.org:443/a/new.parquet",
         "https://rows.example.org/new.csv",
+        "https://Rows.Example.org/new.csv",
         "s3://data/new.csv",
         "new.csv",
     ],

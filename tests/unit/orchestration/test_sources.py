@@ -13,7 +13,10 @@ from include.orchestration import sources
 
 
 def read(data_file, folder, hosts=()):
-    return sources.read(data_file, folder=folder, aws_conn_id="aws_conn", hosts=hosts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "INCLUDE", folder)
+        patch.setattr(config, "DATA_HOSTS", hosts)
+        return sources.read_data_file(data_file)
 
 
 def test_a_file_in_the_folder_is_read(tmp_path):
@@ -39,7 +42,7 @@ def test_a_link_out_of_the_folder_is_a_data_error(tmp_path):
         read("mine.csv", tmp_path / "include")
 
 
-@pytest.mark.parametrize("key", ["possum.csv", "possum_tail_length.csv", "predictions/new.csv"])
+@pytest.mark.parametrize("key", ["possum.csv", "/possum.csv", "possum_tail_length.csv", "predictions/new.csv"])
 def test_a_file_that_the_pipeline_writes_is_not_read(key):
     with pytest.raises(ConfigurationError, match=rf"s3://data/{key} is what this pipeline writes.*s3://data/raw/"):
         sources.read_data_file(f"s3://data/{key}")
