@@ -99,7 +99,7 @@ def decide(
 def recipe(regressor: RegressorMixin, features: Iterable[str]) -> str:
     """Return a fingerprint of a regressor's class and hyperparameters and of the names of its features.
 
-    On the same data, regressors of one recipe have the same cross-validated error.
+    On the same data and with the same code, regressors of one recipe have the same cross-validated error.
     """
     fingerprint: str = joblib.hash((clone(regressor), list(features)))
     return fingerprint

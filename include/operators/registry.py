@@ -64,17 +64,27 @@ class CreateModelVersionOperator(registry.CreateModelVersionOperator):
 
 
 class TransitionModelVersionStageOperator(registry.TransitionModelVersionStageOperator):
-    """Moves a version to a stage."""
+    """Moves a version to a stage. It does not archive a newer version: the task of an older run may be run again."""
 
     operator_extra_links = (VersionLink(),)
 
     @retry_policy()
     def execute(self, context: dict[str, Any]) -> Any:
-        """Return MLflow's answer, which has the `model_version`."""
-        moved = _post(self, "model-versions/transition-stage", "name", "version", "stage", "archive_existing_versions")
+        """Return MLflow's answer, which has the `model_version` that is in the stage now."""
+        hook = MLflowClientHook("GET", mlflow_conn_id=self.mlflow_conn_id)
+        found = hook.call("registered-models/get", name=self.name) or {}
+        newest = found["registered_model"].get("latest_versions", [])  # of each stage
+        newer = [each for each in newest if int(each["version"]) > int(self.version)]
+        kept = next((each for each in newer if each["current_stage"] == self.stage.capitalize()), None)
+        if kept and self.archive_existing_versions:
+            self.log.info("Stage %s keeps version %s, which is newer", self.stage, kept["version"])
+            answer = {"model_version": kept}
+        else:
+            parameters = ("name", "version", "stage", "archive_existing_versions")
+            answer = _post(self, "model-versions/transition-stage", *parameters)
+            self.log.info("Version %s of %s is in stage %s", self.version, self.name, self.stage)
         link_version(context["ti"], self.name, self.version)
-        self.log.info("Version %s of %s is in stage %s", self.version, self.name, self.stage)
-        return moved
+        return answer
 
 
 def _post(operator: Any, endpoint: str, *parameters: str, none_for: str | None = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from tempfile import TemporaryDirectory
 
 import mlflow.artifacts
@@ -12,10 +12,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from sklearn.base import RegressorMixin, clone
 
 from include.errors import ConfigurationError
 from include.modeling.promotion import Champion, Decision, decide
+from include.tracking import runs
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +85,17 @@ def _on_new_data(
     """Evaluate the champion, version `number`, on the data of `version`, which was trained in `run`."""
     champion = client.get_model_version(version.name, number)
     champion_run = _training_run(client, champion)
-    recipe = run.data.tags.get("recipe")
-    if champion_run and recipe and champion_run.data.tags.get("recipe") == recipe:
-        error: float | None = run.data.metrics["cv_rmse"]  # of the very same computation
+    if champion_run and _are_same(champion_run.data.tags, run.data.tags):
+        error: float | None = run.data.metrics["cv_rmse"]
     else:
         error = _evaluated(champion, version, evaluate)
     promoted_error = champion_run.data.metrics.get("cv_rmse") if champion_run else None
     return Champion(error, promoted_error, is_newer=int(number) > int(version.version))
+
+
+def _are_same(tags: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Return whether two training runs would compute the very same on the same data."""
+    return "recipe" in tags and all(tags.get(name) == others.get(name) for name in ("recipe", *runs.SAME_CODE))
 
 
 def _training_run(client: MlflowClient, version: ModelVersion) -> Run | None:
@@ -110,11 +116,11 @@ def _evaluated(
 ) -> float | None:
     """Evaluate the champion's class and hyperparameters; None if that is impossible on the data of `version`."""
     try:
-        model = _load(champion)
+        model, features = _load(champion)
     except LoadError:
         log.warning("The champion, version %s, can't be loaded here", champion.version, exc_info=True)
         return None
-    features, new_features = set(model.feature_names_in_), set(_load(version).feature_names_in_)
+    _, new_features = _load(version)
     if features != new_features:
         gone, added = sorted(features - new_features), sorted(new_features - features)
         log.info("Features of the champion alone: %s; of the new version alone: %s", gone, added)
@@ -126,10 +132,11 @@ def _evaluated(
         return None
 
 
-def _load(version: ModelVersion) -> RegressorMixin:
+def _load(version: ModelVersion) -> tuple[RegressorMixin, set[str]]:
+    """Return a version's regressor, and the features in its signature: not every regressor knows their names."""
     with TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
         try:
-            return mlflow.sklearn.load_model(path)
+            return mlflow.sklearn.load_model(path), set(Model.load(path).signature.inputs.input_names())
         except Exception as error:  # whatever unpickling meets: a class that is gone, another version of a package
             raise LoadError from error

@@ -72,9 +72,9 @@ def find_version(name: str, wanted: str) -> ModelVersion:
     client = MlflowClient()
     versions = client.search_model_versions(f"name = '{name}'")
     aliases = dict(client.get_registered_model(name).aliases) if versions else {}
-    number = aliases.get(wanted, wanted)
+    stage = None if wanted in aliases else wanted.lower()
     for version in versions:  # the newest first
-        if number == version.version or str(version.current_stage).lower() == wanted.lower():
+        if version.version == aliases.get(wanted, wanted) or str(version.current_stage).lower() == stage:
             if not version.run_id:
                 raise DataError(f"Version {version.version} of {name} comes from no training run. Choose another one.")
             log.info("%s of %s is version %s", wanted, name, version.version)
@@ -88,6 +88,8 @@ def find_version(name: str, wanted: str) -> ModelVersion:
 def is_trained_on(name: str, lineage: Mapping[str, str], recipe: str) -> bool:
     """Return whether the newest version was trained on the same rows, code and package versions by the same recipe.
 
+    A version without the tag `promotion` does not count: its run of `train` failed before it was through.
+
     Args:
         name: The registered model.
         lineage: The tags that the feature run would get (`runs.lineage`).
@@ -95,7 +97,7 @@ def is_trained_on(name: str, lineage: Mapping[str, str], recipe: str) -> bool:
     """
     client = MlflowClient()
     newest = client.search_model_versions(f"name = '{name}'", order_by=["version_number DESC"], max_results=1)
-    if not newest:
+    if not newest or "promotion" not in newest[0].tags:
         return False
     try:
         trained = client.get_run(str(newest[0].run_id)).data.tags

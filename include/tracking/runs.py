@@ -32,7 +32,8 @@ from include.tracking.pages import mlflow_page
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("scikit-learn", "pandas", "numpy", "scipy", "mlflow", "apache-airflow")
-SAME = ("inputs", "code_digest", "versions")  # tags: where they are equal, the result is
+SAME_CODE = ("code_digest", "versions")  # tags
+SAME = ("inputs", *SAME_CODE)  # where these are equal, the result is
 SCHEMA_ROWS = 1_000
 
 

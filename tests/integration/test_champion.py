@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from sklearn.base import RegressorMixin
 from sklearn.linear_model import Ridge
@@ -65,8 +66,9 @@ def fit(client, experiment_id):
             metrics = evaluated.metrics("cv") | evaluation.baseline(features, target, PLAN).metrics("baseline")
             with mlflow.start_run(experiment_id=experiment_id):
                 logged = mlflow.sklearn.log_model(
-                    Ridge(alpha=alpha).fit(features, target),
+                    Ridge(alpha=alpha).fit(features.to_numpy(), target),  # as regressors that know no names
                     name="model",
+                    signature=infer_signature(features),
                     pip_requirements=["scikit-learn"],
                     serialization_format="cloudpickle",
                 )
@@ -255,10 +257,11 @@ def test_the_error_of_a_champions_run_counts_until_mlflow_has_removed_the_run(
     assert promote(second, lambda model: cv_rmse(model, NOISY)) == alias
 
 
-def test_a_champion_whose_run_has_no_recipe_is_evaluated_on_the_data_of_the_version(train, client):
+@pytest.mark.parametrize("tag", ["recipe", "code_digest", "versions"])
+def test_a_champion_of_another_recipe_or_code_is_evaluated_on_the_data_of_the_version(tag, train, client):
     first = train(GOOD)
     promote(first)
-    client.delete_tag(first.run_id, "recipe")
+    client.set_tag(first.run_id, tag, "another")
     evaluated = []
 
     assert promote(train(GOOD), lambda model: evaluated.append(model.alpha) or cv_rmse(model)) == "champion"

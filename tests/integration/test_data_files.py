@@ -102,3 +102,12 @@ def test_a_scheduled_run_with_other_hyperparameters_trains(scheduled, pipeline_r
     alphas = [*config.HYPER_PARAMETERS["alphas"][:-1], 1000.0]  # the tag with the hyperparameters is cut before that
 
     assert scheduled({"hyper_parameters": {"alphas": alphas}}) == "success"
+
+
+def test_a_scheduled_run_trains_where_no_champion_was_chosen(scheduled, pipeline_runs, client):
+    newest, *_ = client.search_model_versions(f"name = '{config.REGISTERED_MODEL}'")
+    client.delete_model_version_tag(newest.name, newest.version, "promotion")  # choose_champion failed, say
+    try:
+        assert scheduled() == "success"
+    finally:
+        client.set_model_version_tag(newest.name, newest.version, "promotion", newest.tags["promotion"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from airflow.exceptions import AirflowFailException
@@ -61,6 +62,21 @@ def test_a_registered_model_keeps_its_description_when_it_is_created_again(name,
     CreateRegisteredModelOperator(name=name, description="by the pipeline", **MLFLOW).execute({})
 
     assert client.get_registered_model(name).description == "by a person"
+
+
+def test_an_older_version_does_not_take_the_stage_from_a_newer_one(name, client):
+    client.create_registered_model(name)
+    context = {"ti": SimpleNamespace(xcom_push=lambda *_: None)}
+    for number in ("1", "2", "1"):
+        if number not in {version.version for version in client.search_model_versions(f"name = '{name}'")}:
+            client.create_model_version(name, "s3://data/model")
+        operator = TransitionModelVersionStageOperator(
+            name=name, version=number, stage="staging", archive_existing_versions=True, **MLFLOW
+        )
+        operator.execute(context)
+
+    stages = {each.version: each.current_stage for each in client.search_model_versions(f"name = '{name}'")}
+    assert stages == {"1": "Archived", "2": "Staging"}
 
 
 def test_the_operators_of_other_dags_keep_the_hook_of_the_provider():
