@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,6 +152,8 @@ def _check_labels(name: str, column: Categorical, max_categories: int) -> None:
                 f"has the label {label!r} for {name!r}",
                 "A label is text that is not empty and has no spaces around it.",
             )
+        if re.fullmatch(rf"{WHOLE_NUMBER}\.0+", label):
+            raise _rejected("COLUMNS", f"has the label {label!r} for {name!r}", "Write whole numbers without decimals.")
         if count > 1:
             raise _rejected("COLUMNS", f"has the label {label!r} for {name!r} {count} times", "Keep one of them.")
     if len(labels) > max_categories:

@@ -218,7 +218,7 @@ def _row_axis(axes: Axes, rows: pd.Index) -> NDArray[Any]:
     are long.
     """
     consecutive = pd.api.types.is_integer_dtype(rows) and rows.is_monotonic_increasing
-    if consecutive and rows[-1] - rows[0] < 2 * len(rows):
+    if consecutive and rows[-1] - rows[0] < 2 * len(rows) and rows[-1] < 2**53:  # places are floats
         places, names = rows.to_numpy(), None
     else:
         places, names = np.arange(len(rows)), rows

@@ -13,10 +13,10 @@ from include.errors import DataError
 from include.modeling import csv_text, parquet_table
 from include.modeling.csv_text import GAPS
 from include.modeling.file_errors import FileErrors
+from include.modeling.labels import text_labels
 from include.schema import WHOLE_NUMBER, Categorical, Numeric, Schema
 
 log = logging.getLogger(__name__)
-NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 TOO_LARGE = 1e150  # its square still is a number
 FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*(e[+-]?\d+)?$)", re.IGNORECASE)  # numbers have signs, too
 
@@ -119,8 +119,8 @@ def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd
     "line". `errors` holds what was found before.
 
     Returns the schema's columns in their order, indexed by the row number (from 1 where the schema has none): numbers
-    as float64; labels as text or, where all of them are whole numbers without leading zeros, as Int64. An empty cell is
-    a gap, and so is each of GAPS that the schema doesn't list as a label of the column.
+    as float64, labels as text (`text_labels`). An empty cell is a gap, and so is each of GAPS that the schema doesn't
+    list as a label of the column.
 
     Raises DataError with all errors.
     """
@@ -168,16 +168,10 @@ def _parsed_numbers(values: pd.Series, errors: FileErrors) -> pd.Series:
 
 def _labels(values: pd.Series, column: Categorical, max_categories: int, errors: FileErrors) -> pd.Series:
     texts = values.dropna().unique()
-    labels = pd.Series(texts, index=texts, dtype=object).astype(str).str.strip()
+    labels = text_labels(pd.Series(texts, index=texts, dtype=object))
     labels = labels[~labels.isin(GAPS.difference(column.values) | {""})]
-    if labels.str.fullmatch(NUMBER).all():  # pandas and spreadsheets write whole numbers with decimals, too
-        labels = labels.where(labels.isin(column.values), labels.str.replace(r"\.0+$", "", regex=True))
-    # Listed labels count even if this file has none of them, so that a column's type does not depend on the file.
-    listed_are_whole = all(re.fullmatch(WHOLE_NUMBER, label) for label in column.values)
-    if listed_are_whole and labels.str.fullmatch(WHOLE_NUMBER).all():
-        labels = pd.Series([int(label) for label in labels], index=labels.index, dtype="Int64")
     if column.values:
-        wrong = labels[~labels.astype(str).isin(column.values)]
+        wrong = labels[~labels.isin(column.values)]
         why = f"is none of {', '.join(column.values)}. {errors.cure('Correct it', 'add it to COLUMNS')}"
     else:
         wrong = labels[_formulas(labels)]
@@ -190,7 +184,7 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
             f"column {values.name}: {count:,} different labels, more than MAX_CATEGORIES ({max_categories}). "
             + errors.cure("Use fewer", "take the column out of COLUMNS or raise MAX_CATEGORIES")
         )
-    return values.map(labels)
+    return values.map(labels).astype(object)
 
 
 def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.Index:

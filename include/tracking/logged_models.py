@@ -12,7 +12,9 @@ import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import AnyType
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
@@ -40,12 +42,19 @@ def log_model(model: BaseEstimator, name: str, example: pd.DataFrame) -> str:
         logged = mlflow.sklearn.log_model(
             model,
             name=name,
-            signature=infer_signature(example, result),
+            signature=_signature(example, result),
             input_example=example if predicts else None,  # MLflow tries it with predict
             pip_requirements=pinned_requirements(type(last_step).__module__),
             serialization_format="cloudpickle",  # holds any regressor, and loads in half the time that skops takes
         )
     return logged.model_id
+
+
+def _signature(example: pd.DataFrame, result: object) -> ModelSignature:
+    """Return a signature in which labels, which are text, may be numbers, too."""
+    signature = infer_signature(example, result)
+    types = {column.name: AnyType() if column.type == DataType.string else column.type for column in signature.inputs}
+    return ModelSignature(Schema([ColSpec(type, name) for name, type in types.items()]), signature.outputs)
 
 
 @contextmanager

@@ -99,8 +99,29 @@ def test_whole_numbers_do_as_well_as_decimals_and_order_does_not_matter(post):
     assert 25 < first[0] < 50
 
 
-def test_an_unknown_label_counts_as_none_of_the_known_ones(post):
-    assert post(ANIMAL | {"site": 99}).status_code == 200
+@pytest.mark.parametrize("site", [3, 3.0, "3", "3.0"])
+def test_a_label_may_be_a_number_or_text(site, post):
+    rows = ANIMAL | {"site": site}, ANIMAL | {"site": "north"}
+
+    assert post(*rows).json()["predictions"][:1] == predictions(post, 3)
+
+
+@pytest.mark.parametrize("site", [99, 3.5, "north"])
+def test_an_unknown_label_counts_as_none_of_the_known_ones(site, post):
+    assert predictions(post, site) == predictions(post, "nowhere")
+
+
+@pytest.mark.parametrize("site", [3, 3.0, "3"])
+def test_in_python_a_label_may_be_a_number_or_text(site, champion, as_outsider, post):
+    model = mlflow.pyfunc.load_model(champion.tags["serving_model"])
+
+    found = model.predict(pd.DataFrame([ANIMAL | {"site": site}]).astype(dict.fromkeys(config.SCHEMA.numeric, float)))
+
+    assert found.tolist() == pytest.approx(predictions(post, 3))
+
+
+def predictions(post, site: object) -> list[float]:
+    return post(ANIMAL | {"site": site}).json()["predictions"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +130,7 @@ def test_an_unknown_label_counts_as_none_of_the_known_ones(post):
         ({"age": None}, "row 2, column age: the value is missing"),
         ({"age": "old"}, "age"),
         ({"hdlngth": "92,5"}, "column hdlngth to type 'float64'"),
-        ({"site": None}, "site"),
-        ({"site": "north"}, "site"),
+        ({"site": None}, "row 2, column site: the value is missing"),
         ({"Pop": "vic"}, "row 2, column Pop: 'vic' is none of Vic, other"),
         ({"sex": None}, "row 2, column sex: the value is missing"),
         ({"hdlngth": 920}, "row 2, column hdlngth: 920.0 is not between 30 and 300"),

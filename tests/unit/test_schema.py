@@ -49,6 +49,7 @@ COLUMNS = {
     "a label twice": ("x", Categorical(("f", "m", "f")), "2 times. Keep one"),
     "an empty label": ("x", Categorical(("f", "")), "not empty"),
     "spaces around a label": ("x", Categorical(("f", "m ")), "no spaces around"),
+    "a whole number with decimals": ("x", Categorical(("1.0", "2.0")), "Write whole numbers without decimals"),
     "numbers as labels": ("x", Categorical((1, 2)), "tuple of text"),
     "one text as labels": ("x", Categorical("fm"), "tuple of text"),
     "more labels than may be": ("x", Categorical(tuple(map(str, range(101)))), r"raise MAX_CATEGORIES \(100\)"),

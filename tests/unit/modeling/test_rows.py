@@ -52,7 +52,7 @@ def test_the_possums_are_read(real):
     assert real.index.name == "case"
     assert real.index.tolist() == list(range(1, 105))
     assert real.loc[1].to_dict() == {
-        "site": 1,
+        "site": "1",
         "Pop": "Vic",
         "sex": "m",
         "age": 8.0,
@@ -126,8 +126,7 @@ LISTED = {
     "a word for a gap": ("None", "Gable"),
     "only words for gaps": ("NA", "null"),
     "leading zeros": ("01", "02"),
-    "the same number, written differently": ("1", "01", "1.0"),
-    "decimals": ("1.0", "2.0"),
+    "the same number, written differently": ("1", "01"),
     "negative decimals": ("-0.5", "0.5"),
     "signs": ("+", "-"),
     "like formulas": ("@home", "-x"),
@@ -148,26 +147,25 @@ def test_other_words_for_gaps_stay_gaps(read_labels):
 
 
 WHOLE = {
-    "numbers": (["1", "10"], [1, 10]),
-    "zero and less": (["0", "-7"], [0, -7]),
-    "with decimals": (["1.0", "2.0"], [1, 2]),
-    "with decimals and gaps": (["1.0", "2.0", ""], [1, 2]),
-    "large": (["9007199254740993", "9007199254740992", ""], [9007199254740993, 9007199254740992]),  # floats merge them
+    "numbers": (["1", "10"], ["1", "10"]),
+    "zero and less": (["0", "-7"], ["0", "-7"]),
+    "with decimals": (["1.0", "2.0"], ["1", "2"]),
+    "with decimals and gaps": (["1.0", "2.0", ""], ["1", "2"]),
+    "with decimals and words": (["1.0", "2.0", "north"], ["1", "2", "north"]),
 }
 
 
-@pytest.mark.parametrize(("labels", "numbers"), WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize(("labels", "without_decimals"), WHOLE.values(), ids=WHOLE)
 @pytest.mark.parametrize("listed", [True, False])
-def test_whole_numbers(labels, numbers, listed, read_labels):
-    rows = read_labels(labels, values=tuple(map(str, numbers)) if listed else ())
+def test_whole_numbers(labels, without_decimals, listed, read_labels):
+    rows = read_labels(labels, values=tuple(without_decimals) if listed else ())
 
-    assert rows.dtype == "Int64"
-    assert rows.dropna().unique().tolist() == numbers
+    assert rows.dropna().unique().tolist() == without_decimals
 
 
 TEXT = {
     "leading zeros": ["01", "1"],
-    "leading zeros and decimals": ["01.0", "1.0"],
+    "leading zeros and decimals": ["01.0", "1"],
     "signs": ["+1", "-1"],
     "negative decimals": ["-0.5", "0.5", "-1e-05"],
     "fractions": ["1", "1.5"],
@@ -393,7 +391,7 @@ def test_typed_columns_are_checked_like_text():
     rows = check_columns(table, columns, FileErrors("s3://mine"))
 
     assert rows.index.tolist() == [7, 8]
-    assert rows.dtypes.astype(str).to_dict() == {"colour": "Int64", "size": "float64", "y": "float64"}
+    assert rows.dtypes.astype(str).to_dict() == {"colour": "object", "size": "float64", "y": "float64"}
     with pytest.raises(DataError, match=r"^s3://mine: row 2, column size: 20\.0 is not between 0 and 9"):
         check_columns(table.assign(size=[1, 20]), columns, FileErrors("s3://mine"))
 
