@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -76,21 +77,24 @@ class Memory(threading.Thread):
                         self.peaks[task] = max(self.peaks[task], sum(each.memory_info().rss for each in family))
 
 
+@contextlib.contextmanager
+def temporary_stack() -> Iterator[Stack]:
+    """Yield a stack in a temporary folder, not in `.local/`, where `make run`, `make stop` and `make clean` find it."""
+    with TemporaryDirectory() as folder:
+        stack = Stack(Path(folder), ports=free_ports())
+        try:
+            yield stack
+        finally:
+            stack.stop()
+
+
 class Bench:
-    """A stack of its own that runs the pipeline and measures it."""
+    """Runs the pipeline on a stack, which it starts, and measures it."""
 
-    def __init__(self) -> None:
-        self.stack = Stack(ROOT / ".local" / "bench", ports=free_ports())
-
-    def __enter__(self) -> Bench:
-        self.stack.clean()
-        self.stack.start()
-        self.pipeline = Pipeline(self.stack.url("airflow"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.clean()
-        shutil.rmtree(self.stack.home)
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        stack.start()
+        self.pipeline = Pipeline(stack.url("airflow"))
 
     def run(self, rows: int) -> Run:
         """Run the pipeline once on this number of rows."""
@@ -236,7 +240,8 @@ def main() -> None:
         "in S3",
         "in the database",
     ]
-    with Bench() as bench:
+    with temporary_stack() as stack:
+        bench = Bench(stack)
         bench.run(min(SIZES))
         print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
         for size in SIZES:

@@ -19,6 +19,7 @@ import pytest
 import requests
 
 pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
+from include.local_stack.bench import temporary_stack
 from include.local_stack.stack import Stack, StackError, free_port, free_ports
 
 PATHS = (  # of SeaweedFS's master, volume server, filer and administration
@@ -148,6 +149,15 @@ def test_what_is_shutting_down_is_waited_for(small):
 
     assert set(small.status().values()) == {"STOPPED"}
     assert not [process for process in services if process.is_running()]
+
+
+def test_make_stop_and_make_clean_leave_the_stack_of_make_bench_alone():
+    with temporary_stack() as stack:
+        stack.start("postgres", "s3")
+        assert not set(families(stack)) & set(Stack().processes())
+        assert not stack.home.is_relative_to(Stack().home)
+
+    assert not stack.home.exists()
 
 
 def test_a_service_that_dies_comes_back(small):
