@@ -28,7 +28,7 @@ import psycopg2
 
 from include import config
 from include.local_stack.install import ROOT
-from include.local_stack.pipeline import Pipeline
+from include.local_stack.pipeline import Pipeline, PipelineError
 from include.local_stack.stack import Stack, StackError, free_ports
 from include.orchestration import DAG_IDS
 
@@ -142,14 +142,20 @@ class Bench:
             return stored, cursor.fetchone()[0]
 
 
-def resampled(rows: int) -> pd.DataFrame:
-    """Return rows drawn from the data file with replacement, each with a number of its own."""
+def data_file() -> Path:
+    """Return the data file. Raises StackError if it isn't in `include/`."""
     file = config.INCLUDE / config.DATA_FILE
     if not file.is_file():
         raise StackError(
             f"make bench needs a file in include/, and DATA_FILE in include/config.py is {config.DATA_FILE!r}. Put the "
             "data there and set DATA_FILE to the name of the file."
         )
+    return file
+
+
+def resampled(rows: int) -> pd.DataFrame:
+    """Return rows drawn from the data file with replacement, each with a number of its own."""
+    file = data_file()
     read = pd.read_parquet if file.suffix == ".parquet" else pd.read_csv
     animals = read(file).sample(rows, replace=True, random_state=SEED)
     return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
@@ -224,6 +230,7 @@ def row(rows: int, runs: list[Run]) -> str:
 
 def main() -> None:
     """Measure each size and print the table."""
+    data_file()  # fails before anything starts
     packages = ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "mlflow", "scikit-learn"))
     memory = psutil.virtual_memory().total / 1e9
     print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")
@@ -250,4 +257,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (StackError, PipelineError) as error:
+        sys.exit(f"Failed. {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+
 import pandas as pd
 import pytest
 
@@ -50,8 +52,13 @@ def test_a_parquet_file_is_read_as_well(monkeypatch, tmp_path):
     assert bench.resampled(3)["totlngth"].tolist() == [89.0] * 3
 
 
-def test_a_file_elsewhere_is_an_error_with_the_cure(monkeypatch):
+def test_a_file_elsewhere_is_an_error_with_the_cure_before_anything_starts(monkeypatch):
     monkeypatch.setattr(bench.config, "DATA_FILE", "s3://lab/possum.csv")
 
-    with pytest.raises(bench.StackError, match=r"DATA_FILE in include/config\.py is 's3://lab/possum\.csv'\. Put the"):
-        bench.resampled(3)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(bench.__file__, run_name="__main__")
+
+    assert str(ended.value) == (
+        "Failed. make bench needs a file in include/, and DATA_FILE in include/config.py is 's3://lab/possum.csv'. Put "
+        "the data there and set DATA_FILE to the name of the file."
+    )
