@@ -74,21 +74,24 @@ class Pipeline:
     def trigger(self, **params: Any) -> str:
         """Trigger feature_eng with these params, once Airflow has found all three DAGs. Return the run's id."""
         deadline = time.monotonic() + PATIENCE
-        while not set(DAG_IDS) <= self.dags():
+        while not set(DAG_IDS) <= (found := self.dags()).keys():
             if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
                 raise PipelineError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
             if time.monotonic() > deadline:
                 raise PipelineError(f"Airflow has not found the DAGs in {PATIENCE} s.")
             time.sleep(0.5)
+        if paused := [dag_id for dag_id in DAG_IDS if found[dag_id]["is_paused"]]:
+            names = ", ".join(paused)
+            raise PipelineError(f"Paused DAGs: {names}. Switch them on in Airflow ({self.address}), then run again.")
         try:
             return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
         except PipelineError as error:
             form = self.call("dags/feature_eng/details")["params"]
             raise PipelineError(in_words(str(error), form)) from None
 
-    def dags(self) -> set[str]:
-        """Return the DAGs that can run: those that Airflow could read when it last read their files."""
-        return {dag["dag_id"] for dag in self.call("dags")["dags"] if not dag["has_import_errors"]}
+    def dags(self) -> dict[str, dict[str, Any]]:
+        """Return the DAGs, by their ids, that Airflow could read when it last read their files."""
+        return {dag["dag_id"]: dag for dag in self.call("dags")["dags"] if not dag["has_import_errors"]}
 
     def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
         """Yield the progress of the DAGs until predict has succeeded for this run of feature_eng.

@@ -34,11 +34,18 @@ FORM = {
 }
 
 
+def listed(unreadable: bool = False, paused: tuple[str, ...] = ()) -> str:
+    """Airflow's list of the DAGs."""
+    ids = ("feature_eng", "train", "predict")
+    dags = [{"dag_id": each, "has_import_errors": unreadable, "is_paused": each in paused} for each in ids]
+    return json.dumps({"dags": dags})
+
+
 @pytest.fixture
 def airflow(server):
-    """An Airflow with three DAGs that accepts the login, and rejects a trigger of feature_eng with this answer."""
+    """An Airflow with three DAGs that accepts the login, and answers a trigger of feature_eng with this."""
 
-    def airflow(status: int, body: str) -> Pipeline:
+    def airflow(status: int, body: str, paused: tuple[str, ...] = ()) -> Pipeline:
         def answer(request):
             if request.path == "/login/":
                 return 200, LOGIN_PAGE if request.command == "GET" else "welcome"
@@ -46,8 +53,7 @@ def airflow(server):
                 return status, body
             if request.path.endswith("/details"):
                 return 200, json.dumps({"params": FORM})
-            dags = ("feature_eng", "train", "predict")
-            return 200, json.dumps({"dags": [{"dag_id": dag_id, "has_import_errors": False} for dag_id in dags]})
+            return 200, listed(paused=paused)
 
         server.answer = answer
         return Pipeline(server.url)
@@ -102,14 +108,18 @@ def test_a_dag_that_could_not_be_read_is_waited_for(server):
         if request.path.endswith("/importErrors"):
             return 200, json.dumps({"import_errors": []})
         reads.append(request.path)
-        dags = [
-            {"dag_id": dag_id, "has_import_errors": len(reads) < 3} for dag_id in ("feature_eng", "train", "predict")
-        ]
-        return 200, json.dumps({"dags": dags})
+        return 200, listed(unreadable=len(reads) < 3)
 
     server.answer = answer
 
     assert Pipeline(server.url).trigger() == "after 3 reads"
+
+
+def test_paused_dags_are_named(airflow, server):
+    pipeline = airflow(200, json.dumps({"dag_run_id": "manual"}), paused=("feature_eng", "predict"))
+
+    with pytest.raises(PipelineError, match=rf"feature_eng, predict\. Switch them on in Airflow \({server.url}\)"):
+        pipeline.trigger()
 
 
 def test_a_hyperparameter_that_breaks_its_rule_is_named():
