@@ -27,7 +27,7 @@ from dotenv import dotenv_values
 from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_stack.certificate import create_certificate
-from include.local_stack.install import MLFLOW_ENVIRONMENT, ROOT
+from include.local_stack.install import LOCKS, MLFLOW_ENVIRONMENT, ROOT
 from include.local_stack.mlflow_server import s3_variables
 from include.local_stack.services import (
     LOOPBACK,
@@ -295,6 +295,8 @@ class Stack:
 
         settings = self.shared_variables()
         settings[f"{DESTINATION} (ARTIFACTS_URL)"] = settings.pop(DESTINATION, config.ARTIFACTS_URL)
+        locks = (LOCKS / f"{name}.txt" for name in ("airflow", "mlflow"))
+        settings["the installed packages"] = "".join(lock.read_text() for lock in locks)
         return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}
 
     def _configuration(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -20,6 +21,7 @@ import requests
 
 pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
 from include.local_stack.bench import temporary_stack
+from include.local_stack.install import LOCKS
 from include.local_stack.stack import Stack, StackError, free_port, free_ports
 
 PATHS = (  # of SeaweedFS's master, volume server, filer and administration
@@ -106,6 +108,17 @@ def test_changed_settings_are_named_and_need_a_new_start(before, after, changed,
         f"The stack was started with other settings. Changed since then: {names}. "
         "To use the new settings: make stop, then make run"
     )
+
+
+@pytest.mark.parametrize("lock", ["airflow", "mlflow"])
+def test_packages_that_were_installed_meanwhile_need_a_new_start(lock, small, tmp_path, monkeypatch):
+    small.start("s3")
+    locks = Path(shutil.copytree(LOCKS, tmp_path / "locks"))
+    (locks / f"{lock}.txt").write_text("another==1.0\n")
+    monkeypatch.setattr("include.local_stack.stack.LOCKS", locks)
+
+    with pytest.raises(StackError, match=r"Changed since then: the installed packages\. "):
+        small.start("s3")
 
 
 def test_after_a_power_cut_it_starts_again(small, ports):
