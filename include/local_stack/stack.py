@@ -19,6 +19,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,10 @@ class Stack:
     def settle(self) -> None:
         """Decide on ports and secrets, for a stack that isn't up."""
         ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
+        for (name, port), (other, same) in combinations(ports.items(), 2):
+            if port == same:
+                variables = f"{PORTS[name][0]} and {PORTS[other][0]}"
+                raise StackError(f"{variables} are both {port}. Choose another port for one of them.")
         for name, port in ports.items():
             if not is_free(port):
                 variable = PORTS[name][0]

@@ -79,6 +79,13 @@ def test_a_port_that_is_taken_is_named_with_its_variable(tmp_path):
     assert f"MLFLOW_PORT={ports['mlflow'] + 1}" in str(error.value)
 
 
+def test_two_services_on_one_port_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_PORT", "5000")  # the default of MLFLOW_PORT
+
+    with pytest.raises(StackError, match=r"^AIRFLOW_PORT and MLFLOW_PORT are both 5000\. Choose another port for one"):
+        Stack(tmp_path).start("s3")
+
+
 def test_it_does_not_move_while_it_is_up(small, ports):
     small.start("s3")
 
