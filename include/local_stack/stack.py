@@ -277,6 +277,8 @@ class Stack:
         self._prepare_postgres()
         for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
             left_by_a_crash.unlink()
+        # If it is missing, Airflow writes its defaults there, with paths that are wrong once the project has moved.
+        (self.home / "airflow" / "airflow.cfg").write_text("")
         write_private(self.home / "supervisord.conf", self._configuration())
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
         subprocess.run(command, cwd=self.home, env=self.environment(), check=True, start_new_session=True)

@@ -9,6 +9,8 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import xmlrpc.client
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -178,6 +180,21 @@ def test_make_stop_and_make_clean_leave_the_stack_of_make_bench_alone():
         assert not stack.home.is_relative_to(Stack().home)
 
     assert not stack.home.exists()
+
+
+def test_after_a_move_airflow_logs_into_the_new_folder(tmp_path):
+    def log_folder(stack: Stack) -> str:
+        stack.start("s3")
+        stack.stop()
+        command = [sys.executable, "-m", "airflow", "config", "get-value", "logging", "base_log_folder"]
+        return subprocess.run(command, env=stack.environment(), capture_output=True, text=True).stdout.strip()
+
+    old = Stack(tmp_path / "old", ports=free_ports())
+    assert log_folder(old) == f"{old.home}/airflow/logs"
+
+    new = Stack(old.home.rename(tmp_path / "new"), ports=old.ports)
+
+    assert log_folder(new) == f"{new.home}/airflow/logs"
 
 
 def test_a_service_that_dies_comes_back(small):
