@@ -260,7 +260,8 @@ class Stack:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
             now = self._fingerprints()
             before = self._settings.get("fingerprints", now)
-            if before != now or (self.home / "supervisord.conf").read_text() != self._configuration():
+            files = self._files().items()
+            if before != now or any((self.home / name).read_text() != text for name, text in files):
                 changed = ", ".join(sorted(name for name in before | now if before.get(name) != now.get(name)))
                 changed = changed or "the project's own code"
                 raise StackError(f"The stack was started with other settings. Changed since then: {changed}. {RESTART}")
@@ -279,7 +280,8 @@ class Stack:
             left_by_a_crash.unlink()
         # If it is missing, Airflow writes its defaults there, with paths that are wrong once the project has moved.
         (self.home / "airflow" / "airflow.cfg").write_text("")
-        write_private(self.home / "supervisord.conf", self._configuration())
+        for name, text in self._files().items():
+            write_private(self.home / name, text)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
         subprocess.run(command, cwd=self.home, env=self.environment(), check=True, start_new_session=True)
         self._wait(self.is_up, "the supervisor")
@@ -306,17 +308,23 @@ class Stack:
         settings["the installed packages"] = "".join(lock.read_text() for lock in locks)
         return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}
 
-    def _configuration(self) -> str:
+    def _files(self) -> dict[str, str]:
+        """Return the supervisor's configuration and the shell script of each service, by the names of the files.
+
+        The scripts have the paths and secrets, since not every character can be quoted in the configuration.
+        """
         sections = [
             "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
             "[unix_http_server]\nfile=supervisor.sock\n",
             "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
         ]
+        scripts = {}
         for service in self._services().values():
+            variables = [f"export {name}={shlex.quote(value)}" for name, value in service.variables.items()]
+            scripts[f"{service.name}.sh"] = "\n".join([*variables, f"exec {shlex.join(service.command)}", ""])
             settings = {
-                "command": shlex.join(service.command),
-                "directory": self.home / service.folder,
-                "environment": ",".join(f'{name}="{value}"' for name, value in service.variables.items()),
+                "command": f"sh ../{service.name}.sh",
+                "directory": service.folder,
                 "stopsignal": service.stop_signal,
                 "stopasgroup": str(service.stop_signal == "TERM").lower(),
                 "killasgroup": "true",
@@ -328,9 +336,9 @@ class Stack:
                 "stdout_logfile_maxbytes": "10MB",
                 "stdout_logfile_backups": "1",
             }
-            lines = [f"{name}={value}".replace("%", "%%") for name, value in settings.items()]
+            lines = [f"{name}={value}" for name, value in settings.items()]
             sections.append("\n".join([f"[program:{service.name}]", *lines, ""]))
-        return "\n".join(sections)
+        return {"supervisord.conf": "\n".join(sections), **scripts}
 
     def _prepare_postgres(self) -> None:
         folder = self.home / "postgres"

@@ -246,6 +246,20 @@ def test_no_port_of_the_s3_store_lets_anyone_in_without_credentials(small):
     assert [bucket["Name"] for bucket in client.list_buckets()["Buckets"]] == ["data"]
 
 
+def test_a_secret_and_a_folder_may_have_any_character(tmp_path):
+    password = """it's "quoted", 100% $HOME `pwd` \\ ;"""
+    connection = {"login": "admin", "password": password, "extra": {"endpoint_url": "http://minio:9000"}}
+    variables = tmp_path / ".env"
+    variables.write_text(f"AIRFLOW_CONN_AWS_CONN={json.dumps(connection)}\n")
+    stack = Stack(tmp_path / "stack #1; 'of mine'", variables, free_ports())
+
+    stack.start("s3")
+    buckets, secret = stack.s3().list_buckets()["Buckets"], stack.process("s3").environ()["AWS_SECRET_ACCESS_KEY"]
+    stack.stop()
+
+    assert (buckets, secret) == ([], password)
+
+
 def test_files_of_the_services_are_closed_to_other_accounts(small):
     small.start("s3")
 
