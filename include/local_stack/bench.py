@@ -79,7 +79,7 @@ class Memory(threading.Thread):
 
 @contextlib.contextmanager
 def temporary_stack() -> Iterator[Stack]:
-    """Yield a stack in a temporary folder, not in `.local/`, where `make run`, `make stop` and `make clean` find it."""
+    """Yield a stack in a temporary folder. In `.local/`, `make run`, `make stop` and `make clean` would end it."""
     with TemporaryDirectory() as folder:
         stack = Stack(Path(folder), ports=free_ports())
         try:
