@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from croniter import croniter
-from jsonschema import Draft4Validator, ValidationError, validate, validators
+from jsonschema import Draft4Validator, FormatChecker, ValidationError, validate, validators
 from jsonschema.exceptions import SchemaError
 
 from include.errors import ConfigurationError
@@ -193,7 +193,7 @@ def check_hyper_parameters(hyper_parameters: Mapping[str, Any], rules: Mapping[s
     """Raise ConfigurationError for hyperparameters that Airflow's trigger form would not accept."""
     try:
         json.dumps(hyper_parameters, allow_nan=False)
-        validate(hyper_parameters, {"type": "object", "properties": rules})
+        validate(hyper_parameters, {"type": "object", "properties": rules}, format_checker=FormatChecker())
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"HYPER_PARAMETERS in include/config.py is not valid JSON: {error}. "

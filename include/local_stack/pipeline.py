@@ -74,20 +74,17 @@ class Pipeline:
     def trigger(self, **params: Any) -> str:
         """Trigger feature_eng with these params, once Airflow has found all three DAGs. Return the run's id."""
         deadline = time.monotonic() + PATIENCE
-        while not set(DAG_IDS) <= (found := self.dags()).keys():
+        dags = self.dags()
+        while not set(DAG_IDS) <= dags.keys():
             if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
                 raise PipelineError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
             if time.monotonic() > deadline:
                 raise PipelineError(f"Airflow has not found the DAGs in {PATIENCE} s.")
             time.sleep(0.5)
-        if paused := [dag_id for dag_id in DAG_IDS if found[dag_id]["is_paused"]]:
-            names = ", ".join(paused)
-            raise PipelineError(f"Paused DAGs: {names}. Switch them on in Airflow ({self.address}), then run again.")
-        try:
-            return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
-        except PipelineError as error:
-            form = self.call("dags/feature_eng/details")["params"]
-            raise PipelineError(in_words(str(error), form)) from None
+            dags = self.dags()
+        if paused := ", ".join(dag_id for dag_id in DAG_IDS if dags[dag_id]["is_paused"]):
+            raise PipelineError(f"Paused DAGs: {paused}. Switch them on in Airflow ({self.address}), then run again.")
+        return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
 
     def dags(self) -> dict[str, dict[str, Any]]:
         """Return the DAGs, by their ids, that Airflow could read when it last read their files."""
@@ -192,25 +189,6 @@ def reason(log: str) -> str:
         r"^[\w.]+(?:Error|Exception|Terminated): (.+(?:\n(?!\[\d{4}-|The above exception).+)*)", log, re.MULTILINE
     )
     return raised[-1].strip() if raised else "no exception in its log"
-
-
-def in_words(rejection: str, form: dict[str, Any]) -> str:
-    """Return Airflow's rejection of a param without the JSON Schema and the regular expression in it.
-
-    `form` has the DAG's params, whose descriptions say what they take.
-    """
-    rejected = re.search(r"Invalid input for param (\w+): (.*)", rejection)
-    if rejected is None or rejected[1] not in form:
-        return rejection
-    name, problem = rejected.groups()
-    problem = re.sub(r" does not match '\^.*", " is not accepted", problem)
-    place = re.search(r"^On instance(\[.*\]):$", rejection, re.MULTILINE)
-    where = name + place[1] if place else name
-    return (
-        f"feature_eng can't be triggered, because of its param {where}: {problem}. "
-        f"It takes: {form[name]['description']} "
-        f"Correct {name.upper()} in include/config.py, or what you triggered it with."
-    )
 
 
 def is_current(import_error: dict[str, Any]) -> bool:

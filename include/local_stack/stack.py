@@ -259,7 +259,7 @@ class Stack:
                 if port != self.ports[name]:
                     raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
             now = self._fingerprints()
-            before = self._settings.get("fingerprints", now)
+            before = self._settings["fingerprints"]
             files = self._files().items()
             if before != now or any((self.home / name).read_text() != text for name, text in files):
                 changed = ", ".join(sorted(name for name in before | now if before.get(name) != now.get(name)))
@@ -292,7 +292,7 @@ class Stack:
         destination = self.shared_variables().get(DESTINATION, config.ARTIFACTS_URL)
         services = [
             postgres(self.home / "postgres", self.ports),
-            s3(self.ports, self.s3_login(), self._settings.get("s3_secret", "")),
+            s3(self.ports, self.s3_login(), self._settings["s3_secret"]),
             mlflow(self.ports, destination, self.s3_variables()),
             *airflow(self.ports),
         ]
