@@ -24,7 +24,6 @@ Started by hand without a data file, it takes the newest training.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task
@@ -83,9 +82,7 @@ def fetch_feature_df_no_target(rows: pd.DataFrame | None, model_run_id: str) -> 
 
     if rows is None:
         return upstream.train_run().frame("fetch_feature_df").drop(columns=config.TARGET)
-    transformer = feature_run.load_transformer(model_run_id)
-    schema = replace(config.SCHEMA, keep_gaps=features.keeps_gaps(transformer))  # as when the model was trained
-    return features.transform(transformer, features.usable_rows(rows[schema.inputs], schema), schema)
+    return features.transform(feature_run.load_transformer(model_run_id), rows, config.SCHEMA)
 
 
 @aql.dataframe

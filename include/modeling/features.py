@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -109,7 +110,7 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
 
 
 def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Turn complete rows into features with a fitted transformer.
+    """Turn new rows into features with a fitted transformer. Rows that its model can't take are left out.
 
     A label that it has not seen counts as none of the known ones, with one warning for each such label.
 
@@ -126,17 +127,18 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
             "This model is from an earlier version of this project, with other types of labels. Trigger feature_eng, "
             "then choose Staging on the form: the new version."
         )
+    schema = replace(schema, keep_gaps=_keeps_gaps(transformer))  # whatever include/config.py says by now
+    usable = usable_rows(rows[schema.inputs], schema)
     for column, labels in known_labels(transformer).items():
-        unknown = rows[column][~rows[column].isin(labels)]
+        unknown = usable[column][~usable[column].isin(labels)]
         for label, count in unknown.value_counts().items():
             log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
-        return transformer.transform(rows[schema.inputs])
+        return transformer.transform(usable)
 
 
-def keeps_gaps(transformer: Pipeline) -> bool:
-    """Return whether a fitted transformer was made for rows with gaps, whatever the schema says by now."""
+def _keeps_gaps(transformer: Pipeline) -> bool:
     _, encoder, _ = transformer["encode"].transformers[0]
     return bool(encoder.handle_unknown == "ignore")
 

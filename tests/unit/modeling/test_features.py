@@ -11,7 +11,6 @@ from include.errors import DataError
 from include.modeling.features import (
     complete_rows,
     engineer,
-    keeps_gaps,
     make_transformer,
     scaling,
     transform,
@@ -289,7 +288,10 @@ def test_a_transformer_that_takes_labels_as_numbers_is_rejected(rows):
 
 
 @pytest.mark.parametrize("keep_gaps", [True, False])
-def test_a_transformer_knows_whether_it_was_made_for_gaps(keep_gaps, rows):
+def test_new_rows_are_left_out_by_the_rule_of_the_model_and_not_by_todays(keep_gaps, rows):
     _, transformer = engineer(rows, replace(COLOURS, keep_gaps=keep_gaps))
+    new = pd.DataFrame({"colour": ["red", "blue"], "width": [1.0, np.nan]})
 
-    assert keeps_gaps(transformer) == keep_gaps
+    features = transform(transformer, new, replace(COLOURS, keep_gaps=not keep_gaps))
+
+    assert len(features) == (2 if keep_gaps else 1)
