@@ -74,14 +74,13 @@ def get_current_experiment_id() -> str:
 
 
 @task_group
-def prepare_mlflow_experiment(buckets: Any) -> Any:
+def prepare_mlflow_experiment() -> Any:
     branch = check_if_experiment_exists(list_existing_experiments())
     create = create_experiment()
     experiment_exists = EmptyOperator(task_id="experiment_exists")
     experiment_id = get_current_experiment_id()
 
     branch >> [create, experiment_exists] >> experiment_id
-    buckets >> create  # the experiment's artifacts go there
     return linked(experiment_id, ExperimentLink())
 
 
@@ -143,7 +142,7 @@ def feature_eng() -> None:
         task_id="create_buckets_if_not_exists", aws_conn_id=config.AWS_CONNECTION
     ).expand(bucket_name=[config.DATA_BUCKET, config.ARTIFACT_BUCKET, config.XCOM_BUCKET])
     rows = extract_data()
-    features = build_features(rows=rows, experiment_id=prepare_mlflow_experiment(buckets))
+    features = build_features(rows=rows, experiment_id=prepare_mlflow_experiment())
     saved = aql.export_file(
         task_id="save_data_to_s3",
         input_data=features,
@@ -155,7 +154,7 @@ def feature_eng() -> None:
     linked(features, RunLink())
     linked(saved, ObjectLink())
 
-    buckets >> rows  # the DataFrames between tasks go there
+    buckets >> rows  # the DataFrames between tasks go there, and the artifacts of MLflow
 
 
 feature_eng()

@@ -21,7 +21,7 @@ from include.orchestration import upstream
 EXPERIMENT, MODEL = "prepare_mlflow_experiment", "register_model"
 EDGES: dict[str, dict[str, set[str]]] = {
     "feature_eng": {
-        "create_buckets_if_not_exists": {"extract_data", f"{EXPERIMENT}.create_experiment"},
+        "create_buckets_if_not_exists": {"extract_data"},
         f"{EXPERIMENT}.list_existing_experiments": {f"{EXPERIMENT}.check_if_experiment_exists"},
         f"{EXPERIMENT}.check_if_experiment_exists": {
             f"{EXPERIMENT}.create_experiment",
