@@ -111,13 +111,10 @@ def column_names(header: list[str], schema: Schema, errors: FileErrors) -> list[
     """
     header = [found.strip() for found in header]
     _check_header(header, errors.source)
-    names: list[str | int] = list(range(len(header)))
+    names: dict[int, str] = {}
     missing = []
     for name in schema.names:
-        places = [place for place, found in enumerate(header) if found == name]
-        if not places:
-            others = [found.lower() if found not in schema.names else None for found in header]
-            places = [place for place, found in enumerate(others) if found == name.lower() and names[place] == place]
+        places = [place for place in _places(name, header, schema) if place not in names]
         if len(places) == 1:
             names[places[0]] = name
         elif places:
@@ -130,7 +127,13 @@ def column_names(header: list[str], schema: Schema, errors: FileErrors) -> list[
             f"there is no column {', '.join(missing)}. The file has {found}. "
             + errors.cure("Rename or add columns in the file", "change COLUMNS, TARGET or ROW_NUMBER")
         )
-    return names
+    return [names.get(place, place) for place in range(len(header))]
+
+
+def _places(name: str, header: list[str], schema: Schema) -> list[int]:
+    exact = [place for place, found in enumerate(header) if found == name]
+    others = [place for place, found in enumerate(header) if found.lower() == name.lower()]
+    return exact or [place for place in others if header[place] not in schema.names]
 
 
 def _check_header(header: list[str], source: str) -> None:
