@@ -179,6 +179,15 @@ def test_rows_without_consecutive_numbers_stand_in_their_order(names):
     assert ticks(figure) == {place: str(names[place]) for place in range(0, 60, 10)}
 
 
+def test_row_numbers_that_floats_would_merge_stand_in_their_order():
+    first = 202611290000000001
+
+    figure = plots.predictions(table(60).set_axis(pd.RangeIndex(first, first + 60)), "a model", SCHEMA)
+
+    assert [x for x, _ in lines(figure)["true"]] == [*range(60)]
+    assert ticks(figure)[20] == str(first + 20)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("rows", [101, 121, 149])
 def test_long_row_names_do_not_overlap(rows):
