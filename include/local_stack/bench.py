@@ -8,19 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import psutil
@@ -42,18 +40,11 @@ PUBLISHED = (
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """One pipeline run: seconds, the peak memory (bytes) of each task, and the bytes that it left."""
+class Run(NamedTuple):
+    """One pipeline run: seconds and bytes by the table's columns, and the `seconds` and peak `memory` of each task."""
 
-    dags: dict[str, float]
-    tasks: dict[str, float]
-    total: float
-    plain: float
-    waiting: float
-    memory: dict[str, int]
-    s3: int
-    database: int
+    figures: dict[str, float]
+    tasks: pd.DataFrame
 
 
 class Memory(threading.Thread):
@@ -88,74 +79,45 @@ def temporary_stack() -> Iterator[Stack]:
             stack.stop()
 
 
-class Bench:
-    """Runs the pipeline on a stack, which it starts, and measures it."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        stack.start()
-        self.pipeline = Pipeline(stack.url("airflow"))
-
-    def run(self, rows: int) -> Run:
-        """Run the pipeline once on this number of rows."""
-        file = config.INCLUDE / f"bench-{rows}.csv"
-        resampled(rows).to_csv(file, index=False)
-        before = self.sizes()
-        memory = Memory(self.stack.process("scheduler"))
-        memory.start()
-        try:
-            plain = plain_seconds(file)
-            started = time.time()
-            run_id = self.pipeline.trigger(data_file=file.name)
-            self.pipeline.finish(run_id)
-        finally:
-            memory.over.set()
-            memory.join()
-            file.unlink()
-        after = self.sizes()
-        grown = (after[0] - before[0], after[1] - before[1])
-        return measured(started, plain, self.intervals(run_id), dict(memory.peaks), *grown)
-
-    def intervals(self, run_id: str) -> dict[str, tuple[float, float]]:
-        """Return when each task started and ended."""
-        return {
-            f"{task['dag_id']}.{task['task_id']}" + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): (
-                datetime.fromisoformat(task["start_date"]).timestamp(),
-                datetime.fromisoformat(task["end_date"]).timestamp(),
-            )
-            for task in self.pipeline.all_tasks(run_id)
-            if task["state"] == "success" and task["start_date"]
-        }
-
-    def sizes(self) -> tuple[int, int]:
-        """Return the number of bytes in the S3 store and in the metadata database."""
-        client = self.stack.s3()
-        pages = client.get_paginator("list_objects_v2")
-        stored = sum(
-            item["Size"]
-            for bucket in client.list_buckets()["Buckets"]
-            for page in pages.paginate(Bucket=bucket["Name"])
-            for item in page.get("Contents", ())
-        )
-        with psycopg2.connect(self.stack.database()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_database_size(current_database())")
-            return stored, cursor.fetchone()[0]
+def run(stack: Stack, rows: int) -> Run:
+    """Run the pipeline once on this number of rows."""
+    pipeline = Pipeline(stack.url("airflow"))
+    file = config.INCLUDE / f"bench-{rows}.csv"
+    resampled(rows).to_csv(file, index=False)
+    before = sizes(stack)
+    memory = Memory(stack.process("scheduler"))
+    memory.start()
+    try:
+        plain = plain_seconds(file)
+        triggered = datetime.now(UTC)
+        run_id = pipeline.trigger(data_file=file.name)
+        pipeline.finish(run_id)
+    finally:
+        memory.over.set()
+        memory.join()
+        file.unlink()
+    figures = {"plain process": plain, **(sizes(stack) - before)}
+    return measured(pipeline.all_tasks(run_id), triggered, memory.peaks, figures)
 
 
-def data_file() -> Path:
-    """Return the data file. Raises StackError if it isn't in `include/`."""
-    file = config.INCLUDE / config.DATA_FILE
-    if not file.is_file():
-        raise StackError(
-            f"make bench needs a file in include/, and DATA_FILE in include/config.py is {config.DATA_FILE!r}. Put the "
-            "data there and set DATA_FILE to the name of the file."
-        )
-    return file
+def sizes(stack: Stack) -> pd.Series:
+    """Return the number of bytes in the S3 store and in the metadata database."""
+    client = stack.s3()
+    pages = client.get_paginator("list_objects_v2")
+    stored = sum(
+        item["Size"]
+        for bucket in client.list_buckets()["Buckets"]
+        for page in pages.paginate(Bucket=bucket["Name"])
+        for item in page.get("Contents", ())
+    )
+    with psycopg2.connect(stack.database()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return pd.Series({"in S3": stored, "in the database": cursor.fetchone()[0]})
 
 
 def resampled(rows: int) -> pd.DataFrame:
     """Return rows drawn from the data file with replacement, each with a number of its own."""
-    file = data_file()
+    file = config.INCLUDE / config.DATA_FILE
     read = pd.read_parquet if file.suffix == ".parquet" else pd.read_csv
     animals = read(file).sample(rows, replace=True, random_state=SEED)
     return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
@@ -169,90 +131,70 @@ def plain_seconds(file: Path) -> float:
 
 
 def measured(
-    triggered: float,
-    plain: float,
-    intervals: dict[str, tuple[float, float]],
-    memory: dict[str, int],
-    s3: int,
-    database: int,
+    tasks: list[dict[str, Any]], triggered: datetime, memory: dict[str, int], figures: dict[str, float]
 ) -> Run:
-    """Return the figures of a run. `intervals` has the start and the end of each task, in seconds since the epoch."""
-    dags = {dag: [span for task, span in intervals.items() if task.startswith(f"{dag}.")] for dag in DAG_IDS}
-    ends = {dag: max(end for _, end in spans) for dag, spans in dags.items()}
-    starts = dict(zip(DAG_IDS, [triggered, *ends.values()], strict=False))  # a DAG begins where the one before it ends
-    busy, until = 0.0, triggered
-    for start, end in sorted(intervals.values()):
-        busy += max(0.0, end - max(start, until))
-        until = max(until, end)
+    """Add the seconds to the other figures of a run. `tasks` are as Airflow lists them, `memory` has their peaks."""
+    ran = pd.DataFrame(tasks).query("state == 'success'").dropna(subset="start_date")
+    dates = ran[["start_date", "end_date"]].apply(pd.to_datetime, format="ISO8601")
+    ran[["start", "end"]] = (dates - triggered) / pd.Timedelta(seconds=1)
+    ran = ran.sort_values("start")
+    busy_until = ran["end"].cummax().shift(fill_value=0)
+    idle = (ran["start"] - busy_until).clip(lower=0)
+    ends = ran.groupby("dag_id")["end"].max()[[*DAG_IDS]]
+    dags = ends - ends.shift(fill_value=0)  # a DAG begins where the one before it ends
+    task_names = ran["dag_id"] + "." + ran["task_id"]
+    seconds = (ran["end"] - ran["start"]).groupby(task_names).max()  # the longest instance of a mapped task
     return Run(
-        dags={dag: ends[dag] - starts[dag] for dag in DAG_IDS},
-        tasks={task: end - start for task, (start, end) in intervals.items()},
-        total=until - triggered,
-        plain=plain,
-        waiting=until - triggered - busy,
-        memory=memory,
-        s3=s3,
-        database=database,
+        {"in all": ends.max(), **dags, "between tasks": idle.sum(), **figures},
+        pd.DataFrame({"seconds": seconds, "memory": pd.Series(memory)}),
     )
 
 
-def seconds(values: list[float]) -> str:
+def median_and_range(seconds: pd.Series) -> str:
     """Return the median, and the range where there are several values."""
-    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-    return f"{statistics.median(values):.1f} s{spread}"
+    median = f"{seconds.median():.1f} s"
+    return f"{median} ({seconds.min():.1f} to {seconds.max():.1f})" if len(seconds) > 1 else median
 
 
-def medians(runs: list[dict[str, Any]]) -> list[tuple[str, float]]:
-    """Return the median of each key, largest first, then by name."""
-    keys = {key for run in runs for key in run}
-    found = {key: statistics.median(run[key] for run in runs if key in run) for key in keys}
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
-
-
-def row(rows: int, runs: list[Run]) -> str:
-    """Return a line of the table."""
-    longest = ", ".join(f"{task} {value:.1f} s" for task, value in medians([run.tasks for run in runs])[:4])
-    hungriest, peak = medians([run.memory for run in runs])[0]
-    cells = [
-        f"{rows:,}",
-        f"**{seconds([run.total for run in runs])}**",
-        seconds([run.plain for run in runs]),
-        f"{statistics.median(run.total / run.plain for run in runs):.1f}",
-        *(seconds([run.dags[dag] for run in runs]) for dag in DAG_IDS),
-        seconds([run.waiting for run in runs]),
-        longest,
-        f"{peak / MEGABYTE:,.0f} MB ({hungriest})",
-        f"{statistics.median(run.s3 for run in runs) / MEGABYTE:,.1f} MB",
-        f"{statistics.median(run.database for run in runs) / MEGABYTE:,.2f} MB",
-    ]
-    return f"| {' | '.join(cells)} |"
+def row(rows: int, runs: list[Run]) -> dict[str, str]:
+    """Return a line of the table, by the titles of its columns."""
+    figures = pd.DataFrame([run.figures for run in runs])
+    tasks = pd.concat([run.tasks for run in runs]).groupby(level=0).median()
+    ratio = figures["in all"] / figures["plain process"]
+    longest = tasks["seconds"].nlargest(4)
+    return {
+        "rows": f"{rows:,}",
+        "in all": f"**{median_and_range(figures['in all'])}**",
+        "plain process": median_and_range(figures["plain process"]),
+        "ratio": f"{ratio.median():.1f}",
+        **{dag: median_and_range(figures[dag]) for dag in DAG_IDS},
+        "between tasks": median_and_range(figures["between tasks"]),
+        "longest tasks": ", ".join(f"{task} {seconds:.1f} s" for task, seconds in longest.items()),
+        "peak memory of a task": f"{tasks['memory'].max() / MEGABYTE:,.0f} MB ({tasks['memory'].idxmax()})",
+        "in S3": f"{figures['in S3'].median() / MEGABYTE:,.1f} MB",
+        "in the database": f"{figures['in the database'].median() / MEGABYTE:,.2f} MB",
+    }
 
 
 def main() -> None:
     """Measure each size and print the table."""
-    data_file()  # fails before anything starts
+    if not (config.INCLUDE / config.DATA_FILE).is_file():
+        raise StackError(
+            f"make bench needs a file in include/, and DATA_FILE in include/config.py is {config.DATA_FILE!r}. Put the "
+            "data there and set DATA_FILE to the name of the file."
+        )
     packages = ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "mlflow", "scikit-learn"))
     memory = psutil.virtual_memory().total / 1e9
     print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")
     print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs\n", flush=True)
-    titles = [
-        "rows",
-        "in all",
-        "plain process",
-        "ratio",
-        *DAG_IDS,
-        "between tasks",
-        "longest tasks",
-        "peak memory of a task",
-        "in S3",
-        "in the database",
-    ]
     with temporary_stack() as stack:
-        bench = Bench(stack)
-        bench.run(min(SIZES))
-        print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}", flush=True)
+        stack.start()
+        titles = row(min(SIZES), [run(stack, min(SIZES))])  # warms up; its figures aren't shown
+        print("|", " | ".join(titles), "|")
+        print(f"|{'---|' * len(titles)}", flush=True)
         for size in SIZES:
-            print(row(size, [bench.run(size) for _ in range(REPEATS)]), flush=True)
+            cells = row(size, [run(stack, size) for _ in range(REPEATS)])
+            print("|", " | ".join(cells.values()), "|", flush=True)
     print(f"\n{PUBLISHED}")
 
 
