@@ -16,7 +16,8 @@ from rich.markup import escape
 from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
-from include.local_stack.stack import NOT_UP, PORTS, Stack, StackError
+from include.local_stack.services import StackError
+from include.local_stack.stack import NOT_UP, PORTS, Stack
 from include.modeling.amounts import are_many, rows_used, with_spread
 
 console = Console(highlight=False, soft_wrap=True)

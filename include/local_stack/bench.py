@@ -27,7 +27,8 @@ import psycopg2
 from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError
-from include.local_stack.stack import Stack, StackError, free_ports
+from include.local_stack.services import StackError
+from include.local_stack.stack import Stack, free_ports
 from include.orchestration import DAG_IDS
 
 SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").split()]

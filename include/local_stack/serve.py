@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import requests
 
-from include.local_stack.services import LOOPBACK
-from include.local_stack.stack import NOT_UP, Stack, StackError, is_free, port_in
+from include.local_stack.services import LOOPBACK, StackError
+from include.local_stack.stack import NOT_UP, Stack, is_free, port_in
 
 PORT = 5002
 

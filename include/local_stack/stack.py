@@ -8,7 +8,6 @@ import io
 import json
 import os
 import secrets
-import shlex
 import shutil
 import socket
 import subprocess
@@ -27,33 +26,19 @@ import psutil
 from dotenv import dotenv_values
 from supervisor.xmlrpc import SupervisorTransport
 
-from include.local_stack.certificate import create_certificate
+from include.local_stack import services
 from include.local_stack.install import LOCKS, MLFLOW_ENVIRONMENT, ROOT
 from include.local_stack.mlflow_server import s3_variables
-from include.local_stack.services import (
-    LOOPBACK,
-    NOBODY,
-    POSTGRES,
-    Service,
-    airflow,
-    as_postgres,
-    mlflow,
-    postgres,
-    remove_stale_sockets,
-    s3,
-)
+from include.local_stack.services import LOOPBACK, PROGRAM, SUPERVISOR, Service, StackError, write_private
 
 PORTS = {"airflow": ("AIRFLOW_PORT", 8080), "mlflow": ("MLFLOW_PORT", 5000), "s3": ("S3_PORT", 9000)}
 STORES = ("postgres", "s3", "mlflow")
 AIRFLOW = ("scheduler", "webserver", "triggerer")
+SECRETS = ("postgres_password", "fernet_key", "webserver_secret", "s3_secret")
+S3_LOGIN = {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
 DESTINATION = "MLFLOW_ARTIFACTS_DESTINATION"
 NOT_UP = "The stack without Docker is not up: make run. (With Docker, see docs/deployment.md.)"
-RESTART = "To use the new settings: make stop, then make run"
 PATIENCE = 180  # seconds that a service may take to come up
-
-
-class StackError(Exception):
-    """What is wrong and how to fix it, for the person who typed `make run`."""
 
 
 class Stack:
@@ -72,22 +57,28 @@ class Stack:
         report: Callable[[str], None] = print,
     ) -> None:
         self.home = home.resolve()
+        self.logs = self.home / "logs"
         self.variables = variables
         self.report = report
-        asked = {name: port_in(variable) for name, (variable, _) in PORTS.items()}
-        self._asked = {name: port for name, port in asked.items() if port} | (ports or {})
-        self._memory = self.home / "stack.json"
-        self._settings: dict[str, Any] = json.loads(self._memory.read_text()) if self._memory.exists() else {}
+        in_shell = {name: port_in(variable) for name, (variable, _) in PORTS.items()}
+        self._requested_ports = {name: port for name, port in in_shell.items() if port} | (ports or {})
+        self._state_file = self.home / "stack.json"
+        self._state: dict[str, Any] = json.loads(self._state_file.read_text()) if self._state_file.exists() else {}
 
     def start(self, *names: str) -> None:
         """Start those of these services (all, if none is named) that aren't up, and return when they are ready."""
         names = names or STORES + AIRFLOW
-        self._supervise()
+        if self.is_up():
+            self._check_settings()
+        else:
+            self.stop()  # what a crash has left
+            self._start_supervisor()
         self._bring_up([name for name in names if name in STORES])
-        if services := [name for name in names if name in AIRFLOW]:
+        airflow_names = [name for name in names if name in AIRFLOW]
+        if airflow_names:
             self._wait_for("postgres")
             self.prepare_airflow()
-            self._bring_up(services)
+            self._bring_up(airflow_names)
         self._wait_for(*names)
 
     def stop(self) -> None:
@@ -104,15 +95,15 @@ class Stack:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(leftovers, timeout=10)
-        remove_stale_sockets()
+        services.remove_stale_sockets()
 
     def clean(self) -> None:
         """Stop the stack and delete its data; what is installed stays."""
         self.stop()
-        for item in self.home.iterdir() if self.home.exists() else ():
+        for item in self.home.glob("*"):
             if item != MLFLOW_ENVIRONMENT:
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
-        self._settings = {}
+        self._state = {}
 
     def status(self) -> dict[str, str]:
         """Return each service's state, in the supervisor's words."""
@@ -133,7 +124,7 @@ class Stack:
                 time.sleep(0.1)
             except OSError:
                 return False
-        raise StackError(f"The services have not stopped in {PATIENCE} s. The logs are in {self.home / 'logs'}")
+        raise StackError(f"The services have not stopped in {PATIENCE} s. The logs are in {self.logs}")
 
     def process(self, name: str) -> psutil.Process:
         """Return the process of a service that is up."""
@@ -148,25 +139,16 @@ class Stack:
                 if at_home and not process.terminal() and process.pid != os.getpid():
                     yield process
 
-    def halt(self, name: str) -> None:
-        """Stop one service."""
-        with self._supervisor() as supervisor:
-            supervisor.stopProcess(name)
-
     # --- addresses and variables ---
 
     @property
     def ports(self) -> dict[str, int]:
         """The port of each service."""
-        return self._settings["ports"]
+        return self._state["ports"]
 
     def url(self, name: str) -> str:
         """Return the address of a service."""
         return f"http://{LOOPBACK}:{self.ports[name]}"
-
-    def log(self, name: str) -> Path:
-        """Return the log file of a service."""
-        return self.home / "logs" / f"{name}.log"
 
     def shared_variables(self) -> dict[str, str]:
         """Return the variables that the containers get, with this stack's addresses."""
@@ -175,10 +157,9 @@ class Stack:
             text = text.replace(f"http://{host}", self.url(service))
         return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items()}
 
-    def database(self, driver: str = "") -> str:
+    def database(self) -> str:
         """Return the address of Airflow's metadata database."""
-        login = f"postgres:{self._settings['postgres_password']}"
-        return f"postgresql{driver}://{login}@{LOOPBACK}:{self.ports['postgres']}/postgres"
+        return f"postgresql://postgres:{self._state['postgres_password']}@{LOOPBACK}:{self.ports['postgres']}/postgres"
 
     def s3_variables(self) -> dict[str, str]:
         """Return the S3 store of `aws_conn`, as AWS's and MLflow's variables; if that isn't JSON, this stack's own."""
@@ -186,17 +167,14 @@ class Stack:
             found = s3_variables(self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", ""))
         except ValueError as error:
             raise StackError(f"AIRFLOW_CONN_AWS_CONN in {self.variables} is not valid JSON: {error}.") from None
-        if found is None:
-            found = {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
-            found["MLFLOW_S3_ENDPOINT_URL"] = self.url("s3")
-        return found
+        return S3_LOGIN | {"MLFLOW_S3_ENDPOINT_URL": self.url("s3")} if found is None else found
 
     def s3_login(self) -> dict[str, str]:
         """Return the credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""
         variables = self.s3_variables()
-        here = variables.get("MLFLOW_S3_ENDPOINT_URL") == self.url("s3")
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        return {name: variables[name] if here else "minioadmin" for name in names}
+        if variables.get("MLFLOW_S3_ENDPOINT_URL") != self.url("s3"):
+            return S3_LOGIN
+        return {name: variables[name] for name in S3_LOGIN}
 
     def s3(self) -> Any:
         """Return a client of the S3 store."""
@@ -218,9 +196,9 @@ class Stack:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__FAB__AUTH_RATE_LIMITED": "False",  # `make run` logs in each time, and loopback needs no limit
-            "AIRFLOW__CORE__FERNET_KEY": self._settings["fernet_key"],
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database("+psycopg2"),
-            "AIRFLOW__WEBSERVER__SECRET_KEY": self._settings["webserver_secret"],
+            "AIRFLOW__CORE__FERNET_KEY": self._state["fernet_key"],
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(),
+            "AIRFLOW__WEBSERVER__SECRET_KEY": self._state["webserver_secret"],
             "AIRFLOW__WEBSERVER__BASE_URL": f"http://localhost:{self.ports['airflow']}",  # for links in MLflow
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
@@ -231,9 +209,9 @@ class Stack:
 
     # --- how it is done ---
 
-    def settle(self) -> None:
-        """Decide on ports and secrets, for a stack that isn't up."""
-        ports = {name: self._asked.get(name, default) for name, (_, default) in PORTS.items()}
+    def choose_ports_and_secrets(self) -> None:
+        """Choose the ports, and the secrets at the first start, of a stack that isn't up. Write them to its folder."""
+        ports = {name: self._requested_ports.get(name, default) for name, (_, default) in PORTS.items()}
         for (name, port), (other, same) in combinations(ports.items(), 2):
             if port == same:
                 variables = f"{PORTS[name][0]} and {PORTS[other][0]}"
@@ -242,61 +220,62 @@ class Stack:
             if not is_free(port):
                 variable = PORTS[name][0]
                 raise StackError(f"Port {port}, for {name}, is taken. Choose another: make run {variable}={port + 1}")
-        postgres = self._settings.get("ports", {}).get("postgres")
-        self._settings["ports"] = ports | {"postgres": postgres if postgres and is_free(postgres) else free_port()}
-        self._settings.setdefault("postgres_password", secrets.token_urlsafe(24))
-        self._settings.setdefault("fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode())
-        self._settings.setdefault("webserver_secret", secrets.token_urlsafe(24))
-        self._settings.setdefault("s3_secret", secrets.token_urlsafe(24))
-        self._settings["fingerprints"] = self._fingerprints()
+        postgres = self._state.get("ports", {}).get("postgres")
+        if postgres is None or not is_free(postgres):
+            postgres = free_port()
+        self._state["ports"] = ports | {"postgres": postgres}
+        for name in SECRETS:
+            secret = urlsafe_b64encode(secrets.token_bytes(32)).decode()  # the form that a Fernet key must have
+            self._state.setdefault(name, secret)
+        self._state["fingerprints"] = self._fingerprints()
         self.home.mkdir(parents=True, exist_ok=True)
-        write_private(self._memory, json.dumps(self._settings))
+        write_private(self._state_file, json.dumps(self._state))
 
-    def _supervise(self) -> None:
-        """Start a supervisor that knows all services, on ports that are free, unless one is running."""
-        if self.is_up():
-            for name, port in self._asked.items():
-                if port != self.ports[name]:
-                    raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
-            now = self._fingerprints()
-            before = self._settings["fingerprints"]
-            files = self._files().items()
-            if before != now or any((self.home / name).read_text() != text for name, text in files):
-                changed = ", ".join(sorted(name for name in before | now if before.get(name) != now.get(name)))
-                changed = changed or "the project's own code"
-                raise StackError(f"The stack was started with other settings. Changed since then: {changed}. {RESTART}")
-            return
-        self.stop()
-        self.settle()
+    def _start_supervisor(self) -> None:
+        """Prepare the folder of a stack that isn't up and start a supervisor that knows all services."""
+        self.choose_ports_and_secrets()
         for name in ("airflow", "logs", "mlflow", "postgres", "s3"):
-            folder = self.home / name
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)  # no other account of this machine gets past the logins by reading the files
-        for name in ("data", "logs"):
-            (self.home / "s3" / name).mkdir(exist_ok=True)
-        create_certificate(self.home / "s3")
-        self._prepare_postgres()
+            # No other account of this machine gets past the logins by reading the files.
+            (self.home / name).mkdir(0o700, exist_ok=True)
+        services.prepare_s3(self.home / "s3")
+        services.prepare_postgres(self.home / "postgres", self._state["postgres_password"])
         for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
             left_by_a_crash.unlink()
         # If it is missing, Airflow writes its defaults there, with paths that are wrong once the project has moved.
         (self.home / "airflow" / "airflow.cfg").write_text("")
-        for name, text in self._files().items():
-            write_private(self.home / name, text)
+        configuration = SUPERVISOR
+        for service in self._services().values():
+            write_private(self.home / f"{service.name}.sh", service.script())
+            configuration += PROGRAM.format(service=service)
+        write_private(self.home / "supervisord.conf", configuration)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
         subprocess.run(command, cwd=self.home, env=self.environment(), check=True, start_new_session=True)
         self._wait(self.is_up, "the supervisor")
+
+    def _check_settings(self) -> None:
+        """Raise StackError if this stack, which is up, was started with other ports or settings."""
+        for name, port in self._requested_ports.items():
+            if port != self.ports[name]:
+                raise StackError(f"The stack is up, with {name} on port {self.ports[name]}. To move it: make stop")
+        before, now = self._state["fingerprints"], self._fingerprints()
+        changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+        if changed:
+            raise StackError(
+                f"The stack was started with other settings. Changed since then: {', '.join(changed)}. "
+                "To use the new settings: make stop, then make run"
+            )
 
     def _services(self) -> dict[str, Service]:
         from include import config  # here, so that the stack can be stopped even if this file is broken
 
         destination = self.shared_variables().get(DESTINATION, config.ARTIFACTS_URL)
-        services = [
-            postgres(self.home / "postgres", self.ports),
-            s3(self.ports, self.s3_login(), self._settings["s3_secret"]),
-            mlflow(self.ports, destination, self.s3_variables()),
-            *airflow(self.ports),
+        found = [
+            services.postgres(self.home / "postgres", self.ports),
+            services.s3(self.ports, self.s3_login(), self._state["s3_secret"]),
+            services.mlflow(self.ports, destination, self.s3_variables()),
+            *services.airflow(self.ports),
         ]
-        return {service.name: service for service in services}
+        return {service.name: service for service in found}
 
     def _fingerprints(self) -> dict[str, str]:
         """Return a hash of each setting that reaches a service only when it starts."""
@@ -304,65 +283,12 @@ class Stack:
 
         settings = self.shared_variables()
         settings[f"{DESTINATION} (ARTIFACTS_URL)"] = settings.pop(DESTINATION, config.ARTIFACTS_URL)
-        locks = (LOCKS / f"{name}.txt" for name in ("airflow", "mlflow"))
-        settings["the installed packages"] = "".join(lock.read_text() for lock in locks)
+        files = {
+            "the installed packages": [LOCKS / "airflow.txt", LOCKS / "mlflow.txt"],
+            "the project's own code": [Path(__file__), Path(services.__file__)],
+        }
+        settings |= {name: "".join(path.read_text() for path in paths) for name, paths in files.items()}
         return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}
-
-    def _files(self) -> dict[str, str]:
-        """Return the supervisor's configuration and the shell script of each service, by the names of the files.
-
-        The scripts have the paths and secrets, since not every character can be quoted in the configuration.
-        """
-        sections = [
-            "[supervisord]\nlogfile=logs/supervisord.log\npidfile=supervisord.pid\n",
-            "[unix_http_server]\nfile=supervisor.sock\n",
-            "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
-        ]
-        scripts = {}
-        for service in self._services().values():
-            variables = [f"export {name}={shlex.quote(value)}" for name, value in service.variables.items()]
-            scripts[f"{service.name}.sh"] = "\n".join([*variables, f"exec {shlex.join(service.command)}", ""])
-            settings = {
-                "command": f"sh ../{service.name}.sh",
-                "directory": service.folder,
-                "stopsignal": service.stop_signal,
-                "stopasgroup": str(service.stop_signal == "TERM").lower(),
-                "killasgroup": "true",
-                "stopwaitsecs": "30",
-                "autostart": "false",
-                "autorestart": "true",
-                "redirect_stderr": "true",
-                "stdout_logfile": f"logs/{service.name}.log",
-                "stdout_logfile_maxbytes": "10MB",
-                "stdout_logfile_backups": "1",
-            }
-            lines = [f"{name}={value}" for name, value in settings.items()]
-            sections.append("\n".join([f"[program:{service.name}]", *lines, ""]))
-        return {"supervisord.conf": "\n".join(sections), **scripts}
-
-    def _prepare_postgres(self) -> None:
-        folder = self.home / "postgres"
-        if not (folder / "data").exists():
-            shutil.rmtree(folder / "unfinished", ignore_errors=True)
-            write_private(password := folder / "password", self._settings["postgres_password"])
-            if os.geteuid() == 0:
-                os.chown(folder, NOBODY, NOBODY)
-                os.chown(password, NOBODY, NOBODY)
-            options = (
-                "--pwfile=password",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--no-instructions",
-                "--set=scram_iterations=1",  # more would protect weak passwords, which this isn't, at each connection
-            )
-            command = as_postgres(folder, POSTGRES / "initdb", "-D", "unfinished", "-U", "postgres", *options)
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-            if done.returncode:
-                raise StackError(f"PostgreSQL could not create its files in {folder}:\n{done.stdout}{done.stderr}")
-            (folder / "unfinished").rename(folder / "data")
-        # Nothing of this stack runs now. A lock left by a crash may have the number of another process by now.
-        (folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def prepare_airflow(self) -> None:
         """Migrate the metadata database and create the user admin, once."""
@@ -371,9 +297,11 @@ class Stack:
             return
         self.report("preparing Airflow's metadata database")
         command = [sys.executable, "-m", "include.local_stack.metadata_database"]
-        with self.log("prepare").open("w") as log:
-            if subprocess.run(command, cwd=self.home, env=self.environment(), stdout=log, stderr=log).returncode:
-                raise StackError(f"Airflow's database could not be prepared. {log.name}:\n{tail(Path(log.name))}")
+        log = self.logs / "prepare.log"
+        with log.open("w") as file:
+            prepared = subprocess.run(command, cwd=self.home, env=self.environment(), stdout=file, stderr=file)
+        if prepared.returncode:
+            raise StackError(f"Airflow's database could not be prepared. {log}:\n{tail(log)}")
         done.touch()
 
     def _bring_up(self, names: list[str]) -> None:
@@ -386,13 +314,12 @@ class Stack:
                     supervisor.startProcess(name, False)
 
     def _wait_for(self, *names: str) -> None:
-        services = self._services()
         for name in names:
-            self._wait(partial(self._is_ready, services[name]), name)
+            self._wait(partial(self._is_ready, self._services()[name]), name)
 
     def _is_ready(self, service: Service) -> bool:
         if self.status()[service.name] == "FATAL":
-            log = self.log(service.name)
+            log = self.logs / f"{service.name}.log"
             raise StackError(f"{service.name} does not start. The end of {log}:\n{tail(log)}")
         return service.ready()
 
@@ -400,16 +327,12 @@ class Stack:
         deadline = time.monotonic() + PATIENCE
         while not ready():
             if time.monotonic() > deadline:
-                raise StackError(
-                    f"Timed out after {PATIENCE} s waiting for {what}. The logs are in {self.home / 'logs'}"
-                )
+                raise StackError(f"Timed out after {PATIENCE} s waiting for {what}. The logs are in {self.logs}")
             time.sleep(0.1)
 
     @contextlib.contextmanager
     def _supervisor(self) -> Iterator[Any]:
         """Yield the supervisor's XML-RPC interface. Named from its folder: the full path may be too long."""
-        if not (self.home / "supervisor.sock").exists():
-            raise FileNotFoundError(self.home / "supervisor.sock")
         with contextlib.chdir(self.home):
             transport = SupervisorTransport(serverurl="unix://supervisor.sock")
             yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
@@ -429,13 +352,11 @@ def is_free(port: int) -> bool:
     """Return whether no program listens on this port of loopback."""
     with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
         return False  # by IPv6, or on a Mac, which lets two have one port
-    with contextlib.closing(socket.socket()) as probe:
+    with contextlib.suppress(OSError), contextlib.closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+        probe.bind((LOOPBACK, port))
+        return True
+    return False
 
 
 def free_port() -> int:
@@ -448,13 +369,6 @@ def free_port() -> int:
 def free_ports() -> dict[str, int]:
     """Return ports for a stack that runs at the same time as that of `make run`."""
     return {name: free_port() for name in PORTS}
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.unlink(missing_ok=True)
-    path.touch(0o600, exist_ok=False)
-    path.write_text(text)
 
 
 def tail(path: Path, lines: int = 20) -> str:

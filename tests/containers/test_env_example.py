@@ -104,7 +104,7 @@ class TestWithoutDocker:
         reason = "the stack without Docker is not installed here"
         module = pytest.importorskip("include.local_stack.stack", reason=reason)
         stack = module.Stack(tmp_path, ports=module.free_ports(), variables=ROOT / ".env_example")
-        stack.settle()
+        stack.choose_ports_and_secrets()
         return stack
 
     def test_only_the_addresses_differ(self, stack):

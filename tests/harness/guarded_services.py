@@ -17,7 +17,6 @@ import psutil
 import requests
 
 from include.local_stack import services
-from include.local_stack.certificate import create_certificate
 from include.local_stack.services import Service
 from include.local_stack.stack import free_port
 
@@ -91,9 +90,7 @@ def _s3_store(service: Service, folder: Path) -> AbstractContextManager[None]:
         for name, (key, secret, actions) in people.items()
     ]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
-    for name in ("data", "logs"):
-        (folder / name).mkdir()
-    create_certificate(folder)
+    services.prepare_s3(folder)
     return _running(service, folder, "-s3.config=identities.json")
 
 

@@ -56,7 +56,8 @@ class Site:
 
     @contextlib.contextmanager
     def without(self, service: str) -> Iterator[None]:
-        self.stack.halt(service)
+        with self.stack._supervisor() as supervisor:
+            supervisor.stopProcess(service)
         yield
         self.stack.start(service)
 

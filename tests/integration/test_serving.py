@@ -20,7 +20,8 @@ from harness.possum_project import PYTHON_VARIABLES
 
 from include import config
 from include.local_stack.serve import serve
-from include.local_stack.stack import StackError, free_port
+from include.local_stack.services import StackError
+from include.local_stack.stack import free_port
 
 MODEL = "Reg_RidgeCV_possums"
 RAW = pd.read_csv(config.INCLUDE / "possum.csv", index_col="case")[[*config.COLUMNS]].dropna().drop(columns="taill")

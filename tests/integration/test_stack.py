@@ -24,7 +24,8 @@ import requests
 pytest.importorskip("include.local_stack.stack", reason="needs the stack without Docker")
 from include.local_stack.bench import temporary_stack
 from include.local_stack.install import LOCKS
-from include.local_stack.stack import Stack, StackError, free_port, free_ports
+from include.local_stack.services import StackError
+from include.local_stack.stack import Stack, free_port, free_ports
 
 PATHS = (  # of SeaweedFS's master, volume server, filer and administration
     "/",
@@ -130,6 +131,16 @@ def test_packages_that_were_installed_meanwhile_need_a_new_start(lock, small, tm
         small.start("s3")
 
 
+def test_code_of_the_stack_that_was_changed_meanwhile_needs_a_new_start(small, tmp_path, monkeypatch):
+    small.start("s3")
+    changed = tmp_path / "services.py"
+    changed.touch()
+    monkeypatch.setattr("include.local_stack.services.__file__", str(changed))
+
+    with pytest.raises(StackError, match=r"Changed since then: the project's own code\. "):
+        small.start("s3")
+
+
 def test_after_a_power_cut_it_starts_again(small, ports):
     small.start("postgres", "s3")
     secrets = json.loads((small.home / "stack.json").read_text())
@@ -207,7 +218,8 @@ def test_a_service_that_dies_comes_back(small):
 
 def test_a_service_that_cannot_start_says_why(small):
     small.start("postgres")
-    small.halt("postgres")
+    with small._supervisor() as supervisor:
+        supervisor.stopProcess("postgres")
     settings = small.home / "postgres" / "data" / "postgresql.conf"
     text = settings.read_text()
     settings.write_text("no_such_setting = 1\n")
@@ -246,18 +258,18 @@ def test_no_port_of_the_s3_store_lets_anyone_in_without_credentials(small):
     assert [bucket["Name"] for bucket in client.list_buckets()["Buckets"]] == ["data"]
 
 
-def test_a_secret_and_a_folder_may_have_any_character(tmp_path):
+def test_a_secret_and_a_folder_may_have_any_character(tmp_path, request):
     password = """it's "quoted", 100% $HOME `pwd` \\ ;"""
     connection = {"login": "admin", "password": password, "extra": {"endpoint_url": "http://minio:9000"}}
     variables = tmp_path / ".env"
     variables.write_text(f"AIRFLOW_CONN_AWS_CONN={json.dumps(connection)}\n")
     stack = Stack(tmp_path / "stack #1; 'of mine'", variables, free_ports())
+    request.addfinalizer(stack.stop)
 
     stack.start("s3")
-    buckets, secret = stack.s3().list_buckets()["Buckets"], stack.process("s3").environ()["AWS_SECRET_ACCESS_KEY"]
-    stack.stop()
 
-    assert (buckets, secret) == ([], password)
+    assert stack.s3().list_buckets()["Buckets"] == []
+    assert stack.process("s3").environ()["AWS_SECRET_ACCESS_KEY"] == password
 
 
 def test_files_of_the_services_are_closed_to_other_accounts(small):

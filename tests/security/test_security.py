@@ -18,7 +18,7 @@ from sqlalchemy import Text, cast
 
 from include import config
 from include.local_stack.install import ROOT
-from include.local_stack.stack import Stack, free_port
+from include.local_stack.stack import Stack, free_ports
 
 pytestmark = pytest.mark.security
 
@@ -156,7 +156,7 @@ def test_a_wrong_login_is_one_clear_error(wrong, words, guarded, run_dag, monkey
 def test_each_clone_has_secrets_of_its_own(tmp_path):
     secrets = []
     for name in ("one", "other"):
-        Stack(tmp_path / name, ports={service: free_port() for service in ("airflow", "mlflow", "s3")}).settle()
+        Stack(tmp_path / name, ports=free_ports()).choose_ports_and_secrets()
         settings = json.loads((tmp_path / name / "stack.json").read_text())
         secrets += [value for value in settings.values() if isinstance(value, str)]
 
