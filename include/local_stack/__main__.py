@@ -17,7 +17,7 @@ from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.services import StackError
-from include.local_stack.stack import NOT_UP, PORTS, Stack
+from include.local_stack.stack import NOT_UP, Stack
 from include.modeling.amounts import are_many, rows_used, with_spread
 
 console = Console(highlight=False, soft_wrap=True)
@@ -53,9 +53,8 @@ def summarise(stack: Stack, run_id: str, seconds: float) -> None:
 
     created = model(f"{stack.url('mlflow')}/api/2.0/mlflow", run_id)
     plots = f"{(config.PLOTS / config.PLOT_FILE).relative_to(ROOT)} (in-sample), out_of_fold.png"
-    lines = created | {"Plots": plots, **addresses(stack)}
     console.print(f"\nAll three DAGs succeeded in {seconds:.0f} s.\n")
-    show(lines)
+    show(created | {"Plots": plots} | addresses(stack))
     console.print("\nThe stack stays up: make stop stops it, make run runs the DAGs again.")
 
 
@@ -69,8 +68,7 @@ def model(api: str, run_id: str) -> dict[str, str]:
         return {
             "Model": "none here: mlflow_default leads to another MLflow, or a later run's training covered this one"
         }
-    named = {"name": found[0]["name"], "version": found[0]["version"]}
-    version = requests.get(f"{api}/model-versions/get", params=named, timeout=30).json()["model_version"]
+    version = found[0]
     training = run_data(api, version["run_id"])
     read = run_data(api, training["tags"]["features_run"])["params"]
     left_out = int(read["rows_left_out"])
@@ -95,9 +93,12 @@ def run_data(api: str, run_id: str) -> dict[str, dict[str, Any]]:
 
 def addresses(stack: Stack) -> dict[str, str]:
     """Return the addresses of the services, with their logins."""
-    logins = {"airflow": "  (admin / admin)", "s3": "  (API, no web page; minioadmin / minioadmin)"}
-    titles = {"airflow": "Airflow", "mlflow": "MLflow", "s3": "S3"}
-    return {titles[name]: f"http://localhost:{stack.ports[name]}{logins.get(name, '')}" for name in PORTS}
+    address = {name: f"http://localhost:{port}" for name, port in stack.ports.items()}
+    return {
+        "Airflow": f"{address['airflow']}  (admin / admin)",
+        "MLflow": address["mlflow"],
+        "S3": f"{address['s3']}  (API, no web page; minioadmin / minioadmin)",
+    }
 
 
 def show(lines: dict[str, str]) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from include.orchestration import DAG_IDS
 
 LOGIN = {"username": "admin", "password": "admin"}
 PATIENCE = 120  # seconds for Airflow to find the DAGs, or to start the next one
+INTERVAL = 1  # seconds between two polls of a run
 
 
 class PipelineError(Exception):
@@ -42,9 +42,8 @@ class Pipeline:
     """
 
     def __init__(self, url: str, verbose: bool = False) -> None:
-        self.address = url
+        self.url = url
         self.verbose = verbose
-        self.url = f"{url}/api/v1"
         self.session = requests.Session()
         page = self.session.get(f"{url}/login/", timeout=60)
         page.raise_for_status()
@@ -62,7 +61,7 @@ class Pipeline:
         Raises:
             PipelineError: Airflow rejected the call. Has its reason.
         """
-        response = self.session.request(method, f"{self.url}/{path}", timeout=60, **arguments)
+        response = self.session.request(method, f"{self.url}/api/v1/{path}", timeout=60, **arguments)
         if response.ok:
             return response.json()
         try:
@@ -74,23 +73,22 @@ class Pipeline:
     def trigger(self, **params: Any) -> str:
         """Trigger feature_eng with these params, once Airflow has found all three DAGs. Return the run's id."""
         deadline = time.monotonic() + PATIENCE
-        dags = self.dags()
-        while not set(DAG_IDS) <= dags.keys():
-            if errors := [error for error in self.call("importErrors")["import_errors"] if is_current(error)]:
+        while True:
+            dags = {dag["dag_id"]: dag for dag in self.call("dags")["dags"] if not dag["has_import_errors"]}
+            if set(DAG_IDS) <= dags.keys():
+                break
+            errors = [error for error in self.call("importErrors")["import_errors"] if is_current(error)]
+            if errors:
                 raise PipelineError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
             if time.monotonic() > deadline:
                 raise PipelineError(f"Airflow has not found the DAGs in {PATIENCE} s.")
             time.sleep(0.5)
-            dags = self.dags()
-        if paused := ", ".join(dag_id for dag_id in DAG_IDS if dags[dag_id]["is_paused"]):
-            raise PipelineError(f"Paused DAGs: {paused}. Switch them on in Airflow ({self.address}), then run again.")
+        paused = ", ".join(dag_id for dag_id in DAG_IDS if dags[dag_id]["is_paused"])
+        if paused:
+            raise PipelineError(f"Paused DAGs: {paused}. Switch them on in Airflow ({self.url}), then run again.")
         return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
 
-    def dags(self) -> dict[str, dict[str, Any]]:
-        """Return the DAGs, by their ids, that Airflow could read when it last read their files."""
-        return {dag["dag_id"]: dag for dag in self.call("dags")["dags"] if not dag["has_import_errors"]}
-
-    def watch(self, run_id: str, interval: float = 1) -> Iterator[list[Progress]]:
+    def watch(self, run_id: str) -> Iterator[list[Progress]]:
         """Yield the progress of the DAGs until predict has succeeded for this run of feature_eng.
 
         Raises:
@@ -99,34 +97,30 @@ class Pipeline:
         progress = {dag_id: Progress(dag_id) for dag_id in DAG_IDS}
         for dag_id in DAG_IDS:
             if dag_id != DAG_IDS[0]:
-                run_id = self.wait_for_run(dag_id, run_id, interval)
+                run_id = self.wait_for_run(dag_id, run_id)
             while progress[dag_id].state not in ("success", "failed"):
-                time.sleep(interval if progress[dag_id].state else 0)
+                time.sleep(INTERVAL if progress[dag_id].state else 0)
                 progress[dag_id] = self.progress(dag_id, run_id)
                 yield list(progress.values())
             if progress[dag_id].state == "failed":
                 raise PipelineError(self.failure(dag_id, run_id))
 
-    def wait_for_run(self, dag_id: str, source_run_id: str, interval: float) -> str:
+    def wait_for_run(self, dag_id: str, source_run_id: str) -> str:
         """Wait for the run of `dag_id` that a Dataset event of another run starts, and return its id."""
         deadline = time.monotonic() + PATIENCE
+        active = {"state": ["running", "queued"], "limit": 1}
         while True:
             run_id = self.started_by(source_run_id, dag_id)
             if run_id:
                 return run_id
-            if time.monotonic() > deadline and not self.is_active(dag_id):
+            if time.monotonic() > deadline and not self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"]:
                 raise PipelineError(f"{source_run_id} has not started {dag_id} in {PATIENCE} s. Is {dag_id} paused?")
-            time.sleep(interval)
+            time.sleep(INTERVAL)
 
-    def finish(self, run_id: str, interval: float = 1) -> None:
+    def finish(self, run_id: str) -> None:
         """Wait until predict has succeeded for this run of feature_eng."""
-        for _ in self.watch(run_id, interval):
+        for _ in self.watch(run_id):
             pass
-
-    def is_active(self, dag_id: str) -> bool:
-        """Return whether a run of this DAG is running or queued."""
-        active = {"state": ["running", "queued"], "limit": 1}
-        return self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"] > 0
 
     def started_by(self, run_id: str, dag_id: str) -> str | None:
         """Return the run of `dag_id` that a Dataset event of the run `run_id` has started."""
@@ -137,10 +131,11 @@ class Pipeline:
     def runs(self, run_id: str) -> dict[str, str]:
         """Return the runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
         runs = {DAG_IDS[0]: run_id}
-        for dag_id, following in pairwise(DAG_IDS):
-            started = self.started_by(runs[dag_id], following) if dag_id in runs else None
-            if started:
-                runs[following] = started
+        for dag_id in DAG_IDS[1:]:
+            started = self.started_by(run_id, dag_id)
+            if started is None:
+                break
+            runs[dag_id] = run_id = started
         return runs
 
     def all_tasks(self, run_id: str) -> list[dict[str, Any]]:
@@ -170,14 +165,14 @@ class Pipeline:
     def _failure_of(self, task: dict[str, Any], dag_id: str, run_id: str) -> str:
         name = f"{dag_id}.{task['task_id']}"
         answer = self.session.get(
-            f"{self.url}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}",
+            f"{self.url}/api/v1/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}",
             params={"map_index": task["map_index"]},
             headers={"Accept": "text/plain"},
             timeout=60,
         )
         log = answer.content.decode(errors="replace")  # UTF-8, which Airflow does not say
         place = re.search(r"^[*\s]*\* (/.+\.log)\s*$", log, re.MULTILINE)  # Airflow names the file at the top
-        where = place[1] if place else f"on the page of the task in Airflow, {self.address}"
+        where = place[1] if place else f"on the page of the task in Airflow, {self.url}"
         if self.verbose:
             return f"{log.rstrip()}\n\n{name}: {reason(log)}\nIts log, shown above: {where}"
         return f"{name}: {reason(log)}\nIts log (make run VERBOSE=1 shows it here): {where}"

@@ -71,6 +71,7 @@ def test_what_is_not_a_port_is_rejected(variable, command, port, monkeypatch, ca
 )
 def test_the_summary_says_what_to_do_about_many_gaps(left_out, words, server):
     version = {"name": "Tails", "version": "1", "run_id": "training", "current_stage": "Staging"}
+    version["tags"] = [{"key": "promotion", "value": "champion: good"}]
     data = {
         "params": {"rows": "10", "rows_left_out": str(left_out), "data_file": "possum.csv"},
         "metrics": {"cv_rmse": 1.2, "cv_rmse_std": 0.2},
@@ -79,7 +80,6 @@ def test_the_summary_says_what_to_do_about_many_gaps(left_out, words, server):
     items = {kind: [{"key": key, "value": value} for key, value in each.items()] for kind, each in data.items()}
     answers = {
         "/model-versions/search": {"model_versions": [version]},
-        "/model-versions/get": {"model_version": version | {"tags": [{"key": "promotion", "value": "champion: good"}]}},
         "/runs/get": {"run": {"data": items}},
     }
     server.answer = lambda request: (200, json.dumps(answers[request.path.partition("?")[0]]))
