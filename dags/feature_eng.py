@@ -2,8 +2,8 @@
 ### Feature engineering
 
 Runs when someone triggers it, or on the schedule in `include/config.py` (now: {SCHEDULE}). The DAGs `train` and
-`predict` follow by themselves. A scheduled run that finds the rows, code and versions of the newest model version
-unchanged ends in `build_features`, which is then skipped.
+`predict` follow by themselves. A scheduled run that finds rows, hyperparameters, code and versions of the newest model
+version unchanged ends in `build_features`, which is then skipped.
 
 ```
 {DATA_FILE}

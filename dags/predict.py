@@ -31,7 +31,7 @@ from airflow.operators.python import get_current_context
 from astro import sql as aql
 
 from include import config
-from include.modeling.rows import read_new_rows
+from include.modeling.rows import read_rows
 from include.operators.csv_file import CSVFile
 from include.operators.links import ObjectLink, RunLink, VersionLink, linked
 from include.operators.prediction import ModelLoadAndPredictOperator
@@ -59,7 +59,7 @@ def fetch_rows() -> pd.DataFrame | None:
     file = sources.read_data_file(data_file)
     new_rows = {"data_file": data_file, "file_digest": file.digest, "model_requested": model}
     context["ti"].xcom_push("new_rows", new_rows)
-    return read_new_rows(file, config.SCHEMA)
+    return read_rows(file, config.SCHEMA, new_rows=True)
 
 
 @task

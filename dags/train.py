@@ -8,7 +8,7 @@ the features, with the target
  |
  |  train_model      cross-validates {MODEL_NAME}, then fits it to all rows
  |  register_model   creates a version of the registered model, and moves it to the stage {STAGE}
- |  choose_champion  gives it the alias champion, unless it is worse than the present champion
+ |  choose_champion  makes it champion or challenger, and says why in a tag
  |
  +-> MLflow          a run named {MODEL_NAME}, and a version of the model {REGISTERED_MODEL}
  +-> Dataset         {MODEL_DATASET}, which starts the DAG predict

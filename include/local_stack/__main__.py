@@ -17,7 +17,7 @@ from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError, Progress
 from include.local_stack.services import StackError
-from include.local_stack.stack import NOT_UP, Stack
+from include.local_stack.stack import NOT_UP, S3_LOGIN, Stack
 from include.modeling.amounts import are_many, rows_used, with_spread
 
 console = Console(highlight=False, soft_wrap=True)
@@ -94,10 +94,11 @@ def run_data(api: str, run_id: str) -> dict[str, dict[str, Any]]:
 def addresses(stack: Stack) -> dict[str, str]:
     """Return the addresses of the services, with their logins."""
     address = {name: f"http://localhost:{port}" for name, port in stack.ports.items()}
+    login = " / ".join(S3_LOGIN.values()) if stack.s3_login() == S3_LOGIN else "the login of aws_conn"
     return {
         "Airflow": f"{address['airflow']}  (admin / admin)",
         "MLflow": address["mlflow"],
-        "S3": f"{address['s3']}  (API, no web page; minioadmin / minioadmin)",
+        "S3": f"{address['s3']}  (API, no web page; {login})",
     }
 
 

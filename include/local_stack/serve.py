@@ -32,12 +32,17 @@ def serve(stack: Stack, name: str, report: Callable[[str], None] = print) -> Non
     os.environ.update(stack.environment() | stack.s3_variables() | {"MLFLOW_TRACKING_URI": stack.url("mlflow")})
     report(f"loading {name}, version {version['version']}")
 
-    import mlflow.pyfunc  # takes seconds
+    import mlflow.artifacts  # takes seconds
+    import mlflow.pyfunc
     import uvicorn
     from mlflow.pyfunc import scoring_server
 
+    from include.tracking.serving_model import check_python
+
     with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
-        model = mlflow.pyfunc.load_model(serving_address(version), dst_path=folder)
+        path = mlflow.artifacts.download_artifacts(serving_address(version), dst_path=folder)
+        check_python(path)
+        model = mlflow.pyfunc.load_model(path)
     address = f"http://{LOOPBACK}:{port}"
     report(f"{name}, version {version['version']}, is served at {address}. Try it in another terminal:")
     report(f"\n{curl(address, model.input_example)}\n\nCtrl-C stops it.")

@@ -166,7 +166,9 @@ class Stack:
         try:
             found = s3_variables(self.shared_variables().get("AIRFLOW_CONN_AWS_CONN", ""))
         except ValueError as error:
-            raise StackError(f"AIRFLOW_CONN_AWS_CONN in {self.variables} is not valid JSON: {error}.") from None
+            raise StackError(
+                f"AIRFLOW_CONN_AWS_CONN in {self.variables} is not valid JSON: {error}. (' #' begins a comment there.)"
+            ) from None
         return S3_LOGIN | {"MLFLOW_S3_ENDPOINT_URL": self.url("s3")} if found is None else found
 
     def s3_login(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from include.errors import DataError
@@ -55,10 +56,12 @@ def read_table(content: bytes, schema: Schema, errors: FileErrors) -> pd.DataFra
     if table.iloc[:, -1].isna().any():  # pandas fills up rows that are too short
         _check_fields(content, errors)
     table.index = _lines(content, errors.source, len(table))
-    # Without row numbers, a row that is left out would change those of the others.
-    seen = table[wanted] if schema.row_number in wanted else table
-    if seen.iloc[:, 0].isna().any():  # most files need no look at every cell
-        table = table[seen.notna().any(axis="columns")]
+    if table.iloc[:, 0].isna().any():  # most files need no second look
+        if schema.row_number in wanted:
+            blank = table[wanted].isna().all(axis="columns").to_numpy()
+        else:  # to leave out a row with commas would change the numbers of the others
+            blank = [not fields for _, fields in _records(content, errors.source)][1:]
+        table = table[~np.array(blank, dtype=bool)]
     table = table[wanted]
     if table.empty:
         raise DataError(f"{errors.source} has a header, but no rows. Put the data below it.")

@@ -25,7 +25,7 @@ KEEP_GAPS = (
 
 
 def usable_rows(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the rows that a model can take: the one rule for training, for new rows and for serving.
+    """Return the rows that a model can take: the one rule for training and for new rows.
 
     Args:
         rows: What `rows.read_rows` returns, with or without the target.
@@ -115,20 +115,14 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
     A label that it has not seen counts as none of the known ones, with one warning for each such label.
 
     Raises:
-        DataError: The transformer takes a column that the schema doesn't have, or takes labels as numbers.
+        DataError: No row can be predicted, or the transformer takes a column that the schema doesn't have, or has with
+            another type.
     """
-    if gone := set(transformer.feature_names_in_).difference(schema.inputs):
-        raise DataError(
-            f"This model takes the columns {', '.join(sorted(gone))}, which are not in COLUMNS of include/config.py. "
-            "Choose another version on the form, such as Staging for the newest, or put the columns back."
-        )
-    if "text" not in transformer.named_steps:
-        raise DataError(
-            "This model is from an earlier version of this project, with other types of labels. Trigger feature_eng, "
-            "then choose Staging on the form: the new version."
-        )
+    _check_columns(transformer, schema)
     schema = replace(schema, keep_gaps=_keeps_gaps(transformer))  # whatever include/config.py says by now
-    usable = usable_rows(rows[schema.inputs], schema)
+    usable = usable_rows(rows[list(transformer.feature_names_in_)], schema)
+    if usable.empty:
+        raise DataError(f"None of the {len(rows)} rows is without gaps, so this model can predict none. Fill the gaps.")
     for column, labels in known_labels(transformer).items():
         unknown = usable[column][~usable[column].isin(labels)]
         for label, count in unknown.value_counts().items():
@@ -136,6 +130,23 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
         return transformer.transform(usable)
+
+
+def _check_columns(transformer: Pipeline, schema: Schema) -> None:
+    if "text" not in transformer.named_steps:
+        raise DataError(
+            "This model is from an earlier version of this project, with other types of labels. Trigger feature_eng, "
+            "then choose Staging on the form: the new version."
+        )
+    columns = {name: columns for name, _, columns in transformer["encode"].transformers}
+    gone = {*columns["labels"], *columns["listed"]}.difference(schema.categorical)
+    gone |= set(columns["numbers"]).difference(schema.numeric)
+    if gone:
+        raise DataError(
+            f"This model takes the columns {', '.join(sorted(gone))}, which COLUMNS in include/config.py does not "
+            "have, or has with another type. Choose another version on the form, such as Staging for the newest, or "
+            "change the columns back."
+        )
 
 
 def _keeps_gaps(transformer: Pipeline) -> bool:

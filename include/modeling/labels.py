@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from include.schema import WHOLE_NUMBER
@@ -12,6 +14,8 @@ def text_labels(values: pd.Series) -> pd.Series:
 
     Whole numbers have no decimals: pandas and spreadsheets write 3 as 3.0 where a column has gaps.
     """
-    labels = pd.Series(values.dropna().unique(), dtype=object)
-    texts = labels.astype(str).str.strip().str.replace(rf"^({WHOLE_NUMBER})\.0+$", r"\1", regex=True)
-    return values.astype(object).map(dict(zip(labels, texts, strict=True))).astype(object)
+    labels = values.astype(object)
+    texts = labels[values.notna()].astype(str)  # first of all: to pandas, True and 1 are the same
+    short = {text: re.sub(rf"^({WHOLE_NUMBER})\.0+$", r"\1", text.strip()) for text in texts.unique()}
+    labels[values.notna()] = texts.map(short)
+    return labels

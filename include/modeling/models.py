@@ -33,10 +33,11 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
     module, _, name = model_class.rpartition(".")
     try:
         regressor = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, TypeError, ValueError):
+    except Exception as error:  # whatever a module of the user's own raises
         raise ConfigurationError(
-            f"There is no class {model_class!r}. Correct MODEL_CLASS in include/config.py."
-        ) from None
+            f"{model_class} can't be imported: {type(error).__name__}: {error}. Correct MODEL_CLASS in "
+            "include/config.py, or its module."
+        ) from error
     if not (isinstance(regressor, type) and issubclass(regressor, RegressorMixin)):
         raise ConfigurationError(
             f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
@@ -66,7 +67,8 @@ def try_out(
     if features.isna().any(axis=None) and not get_tags(model).input_tags.allow_nan:
         raise ConfigurationError(
             f"{model_class} doesn't take gaps, and ROWS_WITH_GAPS in include/config.py is 'keep'. Set it to 'drop', or "
-            "MODEL_CLASS to a regressor that takes them, such as sklearn.ensemble.HistGradientBoostingRegressor."
+            "MODEL_CLASS to a regressor that takes them, such as sklearn.ensemble.HistGradientBoostingRegressor. "
+            "(One of your own says so with allow_nan in __sklearn_tags__: docs/configuration.md.)"
         )
     sample = features.sample(min(len(features), TRIAL_ROWS), random_state=seed)
     try:

@@ -51,7 +51,8 @@ def predictions(predicted: pd.DataFrame, model: str, schema: Schema, picture: Pa
     axes.plot(places, some["predicted"], color=PREDICTED, marker="D", markersize=4, linewidth=1, label="predicted")
     axes.margins(x=0.02)
     of_how_many = "" if drawn == len(predicted) else f" ({drawn} of {len(predicted):,} drawn)"
-    axes.set_xlabel(f"{schema.row}, by {predicted.index.name or 'number'}{of_how_many}")
+    by = f", by {schema.row_number}" if schema.row_number else ""
+    axes.set_xlabel(f"{schema.row}{by}{of_how_many}")
     axes.set_ylabel(f"{schema.target_label} ({schema.target_unit})")
     found = in_words(errors(predicted["true"], predicted["predicted"]), schema.target_unit)
     axes.set_title(

@@ -72,23 +72,6 @@ def read_training_rows(file: DataFile, schema: Schema, *, min_usable: int) -> pd
     return rows
 
 
-def read_new_rows(file: DataFile, schema: Schema) -> pd.DataFrame:
-    """Read rows to predict for; they need no target.
-
-    Returns:
-        What `check_columns` returns.
-
-    Raises:
-        DataError: As `read_rows` does, and where no row can be predicted.
-    """
-    rows = read_rows(file, schema, new_rows=True)
-    if not schema.keep_gaps and rows[schema.inputs].isna().any(axis="columns").all():
-        raise DataError(
-            f"{file.address}: none of the {len(rows)} rows is without gaps, so none can be predicted. Fill them."
-        )
-    return rows
-
-
 def read_rows(file: DataFile, schema: Schema, *, new_rows: bool = False) -> pd.DataFrame:
     """Read rows of a data set.
 
@@ -134,7 +117,8 @@ def check_columns(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd
         else:
             checked[name] = _labels(table[name], column, schema.max_categories, errors)
         if not errors.new_rows and checked[name].isna().all() and len(errors) == found:  # each new row keeps its line
-            errors.add(f"column {name}: all values are missing. Fill them in, or take the column out of COLUMNS.")
+            or_else = "" if name == schema.target else ", or take the column out of COLUMNS"
+            errors.add(f"column {name}: all values are missing. Fill them in{or_else}.")
     row_numbers = _row_numbers(table, schema, errors)
     errors.raise_if_any()
     rows = pd.DataFrame(checked)
@@ -149,7 +133,7 @@ def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Serie
         numbers = _parsed_numbers(values, errors)
     too_large = numbers.abs() > TOO_LARGE
     errors.add_cells(numbers, too_large, "is infinite or too large. Correct it, or leave the cell empty.")
-    bounds = f"{column.low:g} and {column.high:g}"
+    bounds = f"{column.low:.15g} and {column.high:.15g}"
     outside = ((numbers < column.low) | (numbers > column.high)) & ~too_large
     errors.add_cells(numbers, outside, f"is not between {bounds}. {errors.cure('Correct it', 'the bounds in COLUMNS')}")
     return numbers
@@ -162,29 +146,29 @@ def _parsed_numbers(values: pd.Series, errors: FileErrors) -> pd.Series:
     numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
     commas = texts.str.fullmatch(r"-?\d+,\d+")
     errors.add_cells(texts, commas, "has a comma. Write decimals with a point, and thousands without a mark.")
-    errors.add_cells(texts, numbers.isna() & ~commas, "is not a number. Correct it, or leave the cell empty.")
+    cure = errors.cure("Correct it, or leave the cell empty", "make the column Categorical()")
+    errors.add_cells(texts, numbers.isna() & ~commas, f"is not a number. {cure}")
     return numbers.reindex(values.index)
 
 
 def _labels(values: pd.Series, column: Categorical, max_categories: int, errors: FileErrors) -> pd.Series:
-    texts = values.dropna().unique()
-    labels = text_labels(pd.Series(texts, index=texts, dtype=object))
-    labels = labels[~labels.isin(GAPS.difference(column.values) | {""})]
+    labels = text_labels(values)
+    labels[labels.isin(GAPS.difference(column.values) | {""})] = None
+    found = pd.Series(labels.dropna().unique(), dtype=object)
     if column.values:
-        wrong = labels[~labels.isin(column.values)]
+        wrong = found[~found.isin(column.values)]
         why = f"is none of {', '.join(column.values)}. {errors.cure('Correct it', 'add it to COLUMNS')}"
     else:
-        wrong = labels[_formulas(labels)]
+        wrong = found[_formulas(found)]
         why = "looks like a formula. Write it as plain text."
     if len(wrong):
-        errors.add_cells(values, values.isin(wrong.index), why)
-    count = labels.nunique()
-    if count > max_categories:
+        errors.add_cells(labels, labels.isin(wrong), why)
+    if len(found) > max_categories:
         errors.add(
-            f"column {values.name}: {count:,} different labels, more than MAX_CATEGORIES ({max_categories}). "
+            f"column {values.name}: {len(found):,} different labels, more than MAX_CATEGORIES ({max_categories}). "
             + errors.cure("Use fewer", "take the column out of COLUMNS or raise MAX_CATEGORIES")
         )
-    return values.map(labels).astype(object)
+    return labels
 
 
 def _row_numbers(table: pd.DataFrame, schema: Schema, errors: FileErrors) -> pd.Index:

@@ -100,14 +100,15 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         unset = [f"-u{name}" for name in _inherited(*UV_VARIABLES)]
         done = _uv_run(requirements, "--offline", "env", *unset, "python", "-P", program, *arguments)
         output = f"{done.stdout}{done.stderr}".strip()
+        if output:
+            self.log.info("Output of the model's process:\n%s", output)
         if done.returncode:
             # The reason may be a damaged environment, which uv does not notice. The next attempt builds another one.
             prune = [find_uv_bin(), "cache", "prune", "--quiet"]
             patience = {"UV_LOCK_TIMEOUT": "10"}  # seconds, while other predictions use the cache
             subprocess.run(prune, env=_inherited(*MODEL_VARIABLES, *UV_VARIABLES) | patience, capture_output=True)
-            raise AirflowException(f"{self.model_uri} failed to predict:\n{output}")
-        if output:
-            self.log.info("Output of the model's process:\n%s", output)
+            *_, last_line = ["", *output.splitlines()]
+            raise AirflowException(f"{self.model_uri} failed to predict: {last_line} (Its whole output is above.)")
 
     def _build(self, requirements: Path) -> None:
         """Make sure that the environment is in uv's cache. Ask the package index only if something is missing."""

@@ -18,6 +18,7 @@ from sklearn.base import RegressorMixin, clone
 from include.errors import ConfigurationError
 from include.modeling.promotion import Champion, Decision, decide
 from include.tracking import runs
+from include.tracking.serving_model import check_python
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ def _load(version: ModelVersion) -> tuple[RegressorMixin, set[str]]:
     with TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
         try:
+            check_python(path)
             return mlflow.sklearn.load_model(path), set(Model.load(path).signature.inputs.input_names())
         except Exception as error:  # whatever unpickling meets: a class that is gone, another version of a package
             raise LoadError from error

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
 import cloudpickle
+import mlflow.artifacts
 import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
@@ -23,6 +24,7 @@ from include.errors import DataError
 from include.modeling.models import threads_for
 from include.tracking.client import MLflowClientHook
 from include.tracking.requirements import pinned_requirements
+from include.tracking.serving_model import check_python
 
 MODEL, SERVING_MODEL, TRANSFORMER = "model", "serving_model", "transformer"
 
@@ -85,7 +87,9 @@ def load_of_run(run_id: str, name: str) -> BaseEstimator:
     """Return the estimator of this name that a run logged."""
     logged = of_run(MlflowClient().get_run(run_id), name)
     with TemporaryDirectory() as folder:  # without one, MLflow would leave the model in a folder of its own
-        return mlflow.sklearn.load_model(logged.artifact_location, dst_path=folder)
+        path = mlflow.artifacts.download_artifacts(logged.artifact_location, dst_path=folder)
+        check_python(path)
+        return mlflow.sklearn.load_model(path)
 
 
 def served_address(artifact_uri: str, artifacts_root: str, mlflow_conn_id: str) -> str:

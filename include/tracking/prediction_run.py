@@ -37,7 +37,7 @@ def start(
         experiment_id: The experiment.
         lineage: The run's tags, from `runs.lineage`.
         version: The version that predicted.
-        source: More tags: of new rows, their `data_file` and `file_digest`, and the `model` on the form.
+        source: More tags: of new rows, their `data_file` and `file_digest`, and the `model_requested` on the form.
         schema: What the rows look like.
     """
     tags = lineage | {

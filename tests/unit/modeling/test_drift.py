@@ -54,6 +54,13 @@ def test_only_the_features_that_have_moved_are_found():
     assert table["drifted"].to_dict() == {"a": False, "b": True, "c": True}
 
 
+def test_labels_need_no_more_rows_than_numbers():
+    reference = pd.DataFrame({"site_1": [0] * 60 + [1] * 40})
+
+    assert compare(reference, pd.DataFrame({"site_1": [1] * 15})).loc["site_1", "drifted"]
+    assert not compare(reference, pd.DataFrame({"site_1": [0, 1] * 10})).loc["site_1", "drifted"]
+
+
 def test_features_are_matched_by_name():
     reference = pd.DataFrame({"a": range(50), "b": range(100, 150)})
 

@@ -273,11 +273,30 @@ def test_a_transformer_takes_labels_as_text_and_as_numbers(new):
     assert (features["site_2"] > 0).tolist() == [True, False]
 
 
-def test_a_model_that_takes_another_column_is_rejected(rows):
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [({"colour": Categorical()}, "width"), ({"colour": Categorical(), "width": Categorical()}, "width")],
+    ids=["taken out", "of another type"],
+)
+def test_a_model_that_takes_another_column_is_rejected(columns, words, rows):
     _, transformer = engineer(rows, COLOURS)
 
-    with pytest.raises(DataError, match=r"takes the columns width, which are not in COLUMNS.*Choose another version"):
-        transform(transformer, rows[["colour"]], schema(colour=Categorical()))
+    with pytest.raises(DataError, match=rf"takes the columns {words}, which COLUMNS .*Choose another version"):
+        transform(transformer, rows, schema(**columns))
+
+
+def test_a_column_that_the_model_does_not_take_may_be_missing(rows):
+    _, transformer = engineer(rows, COLOURS)
+    new = rows.assign(length=np.nan)
+
+    assert len(transform(transformer, new, schema(colour=Categorical(), width=Numeric(), length=Numeric()))) == len(new)
+
+
+def test_new_rows_that_all_have_gaps_are_rejected(rows):
+    _, transformer = engineer(rows, COLOURS)
+
+    with pytest.raises(DataError, match=r"None of the 3 rows is without gaps, so this model can predict none"):
+        transform(transformer, rows.assign(width=np.nan), COLOURS)
 
 
 def test_a_transformer_that_takes_labels_as_numbers_is_rejected(rows):

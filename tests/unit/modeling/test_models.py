@@ -68,7 +68,21 @@ def test_a_class_that_does_not_exist_is_named(model_class):
     with pytest.raises(ConfigurationError) as error:
         make_model(model_class, {})
 
-    assert str(error.value) == f"There is no class {model_class!r}. Correct MODEL_CLASS in include/config.py."
+    assert str(error.value).startswith(f"{model_class} can't be imported: ")
+    assert str(error.value).endswith("Correct MODEL_CLASS in include/config.py, or its module.")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("import lightgbm_", "No module named 'lightgbm_'"), ("class Votes(:", r"invalid syntax \(mine.py, line 1\)")],
+    ids=["a missing package", "a syntax error"],
+)
+def test_an_error_in_the_module_of_a_class_is_named(code, words, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=f"mine.Votes can't be imported: .*{words}"):
+        make_model("mine.Votes", {})
 
 
 @pytest.mark.parametrize(

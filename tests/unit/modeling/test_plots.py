@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 import time
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -245,8 +246,11 @@ def test_no_more_marks_than_fit(rows):
     assert len(lines(plots.predictions(table(rows), "a model", SCHEMA))["true"]) == min(rows, 150)
 
 
-def test_without_a_name_rows_go_by_number():
-    assert plots.predictions(table(3).rename_axis(None), "a model", SCHEMA).axes[0].get_xlabel() == "animal, by number"
+@pytest.mark.parametrize(("row_number", "label"), [("case", "animal, by case"), (None, "animal")])
+def test_the_axis_of_the_rows_says_what_numbers_them(row_number, label):
+    schema = replace(SCHEMA, row_number=row_number)
+
+    assert plots.predictions(table(3), "a model", schema).axes[0].get_xlabel() == label
 
 
 def test_coefficients_are_bars_with_the_largest_on_top():

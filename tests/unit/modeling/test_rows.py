@@ -12,7 +12,7 @@ from possums import TEXT as POSSUMS
 
 from include.errors import DataError
 from include.modeling.file_errors import FileErrors
-from include.modeling.rows import DataFile, check_columns, read_new_rows, read_rows, read_training_rows
+from include.modeling.rows import DataFile, check_columns, read_rows, read_training_rows
 from include.schema import Categorical, Column, Numeric, Schema
 
 
@@ -412,7 +412,7 @@ def test_with_gaps_kept_a_row_counts_that_has_the_target():
 def test_new_rows_may_have_empty_columns_and_no_target():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n"
 
-    rows = read_new_rows(DataFile("new.csv", text.encode()), replace(possums.SCHEMA, keep_gaps=True))
+    rows = read_rows(DataFile("new.csv", text.encode()), replace(possums.SCHEMA, keep_gaps=True), new_rows=True)
 
     assert rows.index.tolist() == [5]
     assert rows["age"].isna().all()
@@ -423,7 +423,7 @@ def test_the_cure_for_new_rows_is_in_the_file():
     text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth\n5,3,x,f,99,90,55,85\n"
 
     with pytest.raises(DataError, match=r"(?s)Rename or add columns in the file\.\n.* Correct it\.\n") as error:
-        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+        read_rows(DataFile("new.csv", text.encode()), possums.SCHEMA, new_rows=True)
 
     assert "new.csv has 3 errors" in str(error.value)
     assert "include/config.py" not in str(error.value)
@@ -433,18 +433,32 @@ def test_new_rows_with_more_labels_than_may_be_name_no_cure_in_the_configuration
     rows = "\n".join(["label", *(f"s{n}" for n in range(101))])
 
     with pytest.raises(DataError, match=r"101 different labels, more than MAX_CATEGORIES \(100\)\. Use fewer\.$"):
-        read_new_rows(DataFile("new.csv", rows.encode()), schema(label=Categorical()))
+        read_rows(DataFile("new.csv", rows.encode()), schema(label=Categorical()), new_rows=True)
 
 
 def test_new_rows_need_their_row_numbers():
     text = POSSUMS.replace("case,", "number,")
 
     with pytest.raises(DataError, match=r"^new\.csv: there is no column 'case'"):
-        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+        read_rows(DataFile("new.csv", text.encode()), possums.SCHEMA, new_rows=True)
 
 
-def test_new_rows_that_all_have_gaps_are_rejected_where_the_model_takes_none():
-    text = "case,site,Pop,sex,age,hdlngth,skullw,totlngth,footlgth\n5,3,Vic,f,,90,55,85,70\n6,3,Vic,f,2,90,55,85,\n"
+def test_without_row_numbers_a_row_of_commas_keeps_its_place_and_a_blank_line_has_none():
+    rows = read_rows(DataFile("new.csv", b"colour,y\nred,1\n\n,\nblue,2\n"), schema(colour=Categorical()))
 
-    with pytest.raises(DataError, match=r"^new\.csv: none of the 2 rows is without gaps, so none can be predicted"):
-        read_new_rows(DataFile("new.csv", text.encode()), possums.SCHEMA)
+    assert rows.index.tolist() == [1, 2, 3]
+    assert rows["colour"].dropna().to_dict() == {1: "red", 3: "blue"}
+
+
+def test_a_label_that_is_not_listed_is_named_as_it_would_be_listed():
+    table = pd.DataFrame({"doors": [2.0, 5.0], "y": [1.0, 2.0]}, index=pd.RangeIndex(1, 3, name="row"))
+
+    with pytest.raises(DataError, match=r"row 2, column doors: '5' is none of 2, 3"):
+        check_columns(table, schema(doors=Categorical(("2", "3"))), FileErrors("cars.parquet"))
+
+
+def test_bounds_have_all_their_digits():
+    table = pd.DataFrame({"price": [1234568.0], "y": [1.0]}, index=pd.RangeIndex(1, 2, name="row"))
+
+    with pytest.raises(DataError, match=r"1234568\.0 is not between 0 and 1234567\."):
+        check_columns(table, schema(price=Numeric(0, 1234567)), FileErrors("cars.parquet"))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cloudpickle
@@ -14,10 +16,11 @@ from mlflow.exceptions import MlflowException
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 
+from include.errors import ConfigurationError
 from include.modeling.features import engineer, usable_rows
 from include.modeling.rows import read_rows
 from include.tracking.logged_models import pickled_by_value
-from include.tracking.serving_model import serving_model
+from include.tracking.serving_model import check_python, serving_model
 
 SCHEMA = possums.SCHEMA
 ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skullw": 57, "totlngth": 87, "footlgth": 67}
@@ -53,6 +56,7 @@ def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, 
         ({"sex": None}, "row 1, column sex: the value is missing"),
         ({"site": None}, "row 1, column site: the value is missing"),
         ({"age": "old"}, "row 1, column age: 'old' is not a number"),
+        ({"site": [3]}, "column site: not numbers or text"),
         ({"age": -1}, "row 1, column age: -1.0 is not between 0 and 30"),
         ({"age": np.inf}, "row 1, column age: inf is infinite or too large"),
         ({"Pop": "vic"}, "row 1, column Pop: 'vic' is none of Vic, other"),
@@ -70,9 +74,22 @@ def test_a_wrong_value_is_named_with_its_row_and_column(change, words, ridge):
     assert error.value.get_http_status_code() == 400
 
 
-@pytest.mark.parametrize("site", ["3", "3.0", 3.0])
+def test_a_label_does_not_depend_on_the_rows_next_to_it(ridge):
+    mixed = [ANIMAL | {"site": site} for site in (1, True, 1.0)]
+
+    predicted = ridge.predict(pd.DataFrame(mixed))
+
+    assert predicted[0] == predicted[2] != predicted[1]
+
+
+@pytest.mark.parametrize("site", ["3", "3.0", " 3", 3.0, np.float32(3)])
 def test_a_label_may_be_text_or_a_number(site, ridge):
     assert ridge.predict(pd.DataFrame([ANIMAL | {"site": site}])) == ridge.predict(pd.DataFrame([ANIMAL]))
+
+
+def test_a_request_without_rows_is_rejected(ridge):
+    with pytest.raises(MlflowException, match="there are no rows"):
+        ridge.predict(pd.DataFrame([ANIMAL]).head(0))
 
 
 def test_a_missing_column_is_named(ridge):
@@ -115,3 +132,11 @@ def test_nothing_is_pickled_by_value_afterwards():
     with pickled_by_value():
         assert cloudpickle.list_registry_pickle_by_value()
     assert not cloudpickle.list_registry_pickle_by_value()
+
+
+@pytest.mark.parametrize(("saved_by", "is_rejected"), [(platform.python_version(), False), ("3.10.9", True)], ids=str)
+def test_a_model_that_another_python_saved_is_rejected(saved_by, is_rejected, tmp_path):
+    (tmp_path / "python_env.yaml").write_text(f"python: {saved_by}\n")
+
+    with pytest.raises(ConfigurationError, match=r"saved by Python 3\.10\.9") if is_rejected else nullcontext():
+        check_python(str(tmp_path))
