@@ -57,10 +57,9 @@ def complete_rows(rows: pd.DataFrame) -> pd.DataFrame:
 def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
     """Create an unfitted transformer from raw columns to features with mean 0 and standard deviation 1.
 
-    A label becomes the feature `<column>_<label>`; a number that stands for a label counts as its text. Columns that
-    list their labels have a feature for each of these, the others for each label seen when fitted. An unknown label
-    counts as none of the known ones, with a warning; without one if the schema keeps gaps, since scikit-learn would
-    warn of each gap, too.
+    A label, which has to be text, becomes the feature `<column>_<label>`. Columns that list their labels have a feature
+    for each of these, the others for each label seen when fitted. An unknown label counts as none of the known ones,
+    with a warning; without one if the schema keeps gaps, since scikit-learn would warn of each gap, too.
 
     Args:
         schema: What the rows look like.
@@ -82,9 +81,7 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
         ],
         verbose_feature_names_out=False,
     )
-    text = FunctionTransformer(with_text_labels, kw_args={"columns": schema.categorical})
-    pipeline = Pipeline([("text", text), ("encode", encode), ("scale", StandardScaler())])
-    return pipeline.set_output(transform="pandas")
+    return Pipeline([("encode", encode), ("scale", StandardScaler())]).set_output(transform="pandas")
 
 
 def with_text_labels(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -96,13 +93,15 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
     """Fit a transformer to rows: what `usable_rows` returns.
 
     Returns:
-        The features, with the target (unchanged) as the last column and the rows' index, and the fitted transformer.
+        The features, with the target (unchanged) as the last column and the rows' index, and the fitted transformer,
+        which takes labels that are numbers, too.
 
     Raises:
         DataError: Two features, or a feature and the target, would have the same name.
     """
     _check_feature_names(rows, schema)
-    transformer = make_transformer(schema, rows)
+    text = FunctionTransformer(with_text_labels, kw_args={"columns": schema.categorical})
+    transformer = Pipeline([("text", text), *make_transformer(schema, rows).steps]).set_output(transform="pandas")
     features = transformer.fit_transform(rows[schema.inputs])
     log.info("Created %d features from %d columns: %s", features.shape[1], len(schema.inputs), ", ".join(features))
     features[schema.target] = rows[schema.target]

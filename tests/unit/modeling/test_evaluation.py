@@ -93,7 +93,7 @@ def test_the_scores_on_raw_rows_are_those_of_scikit_learn_alone(model, possums):
     """So nothing is learned from the rows that a fold holds out."""
     # given two sites that occur once: some folds train without them
     rows, target = possums.copy(), possums["taill"]
-    rows.iloc[[3, 50], rows.columns.get_loc("site")] = [98, 99]
+    rows.iloc[[3, 50], rows.columns.get_loc("site")] = ["98", "99"]
     raw, planned = rows[SCHEMA.inputs], plan(len(rows), repeats=10)
 
     evaluated = evaluate(model, rows, SCHEMA, planned) if model else baseline(raw, target, planned)
@@ -120,7 +120,7 @@ def test_the_scores_on_raw_rows_are_those_of_scikit_learn_alone(model, possums):
 @pytest.mark.filterwarnings("error")
 def test_labels_that_a_fold_has_not_seen_print_no_warnings(possums):
     raw = possums[SCHEMA.inputs].copy()
-    raw.iloc[3, raw.columns.get_loc("site")] = 99
+    raw.iloc[3, raw.columns.get_loc("site")] = "99"
 
     evaluate(RIDGE, raw.assign(taill=possums["taill"]), SCHEMA, plan(len(raw)))
 

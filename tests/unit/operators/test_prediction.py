@@ -141,7 +141,7 @@ def test_a_model_that_hangs_ends_with_its_task(operator, requirements, tmp_path)
     operator._build(requirements)
     started = time.monotonic()
 
-    with pytest.raises(AirflowTaskTimeout), timeout(2):
+    with pytest.raises(AirflowTaskTimeout), timeout(1):
         operator._predict(requirements, program)
 
     assert time.monotonic() - started < 30
