@@ -337,7 +337,8 @@ class Stack:
         """Yield the supervisor's XML-RPC interface. Named from its folder: the full path may be too long."""
         with contextlib.chdir(self.home):
             transport = SupervisorTransport(serverurl="unix://supervisor.sock")
-            yield xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport).supervisor
+            with xmlrpc.client.ServerProxy(f"http://{LOOPBACK}", transport=transport) as server:
+                yield server.supervisor
 
 
 def port_in(variable: str) -> int | None:
