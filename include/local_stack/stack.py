@@ -237,8 +237,9 @@ class Stack:
         """Prepare the folder of a stack that isn't up and start a supervisor that knows all services."""
         self.choose_ports_and_secrets()
         for name in ("airflow", "logs", "mlflow", "postgres", "s3"):
-            # No other account of this machine gets past the logins by reading the files.
-            (self.home / name).mkdir(0o700, exist_ok=True)
+            folder = self.home / name
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700)  # no other account of this machine gets past the logins by reading the files
         services.prepare_s3(self.home / "s3")
         services.prepare_postgres(self.home / "postgres", self._state["postgres_password"])
         for left_by_a_crash in (self.home / "airflow").glob("*.pid"):
@@ -316,8 +317,9 @@ class Stack:
                     supervisor.startProcess(name, False)
 
     def _wait_for(self, *names: str) -> None:
+        found = self._services()
         for name in names:
-            self._wait(partial(self._is_ready, self._services()[name]), name)
+            self._wait(partial(self._is_ready, found[name]), name)
 
     def _is_ready(self, service: Service) -> bool:
         if self.status()[service.name] == "FATAL":

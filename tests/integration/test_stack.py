@@ -273,6 +273,8 @@ def test_a_secret_and_a_folder_may_have_any_character(tmp_path, request):
 
 
 def test_files_of_the_services_are_closed_to_other_accounts(small):
+    (small.home / "logs").mkdir(0o755, parents=True)
+
     small.start("s3")
 
     for name in ("postgres", "s3", "mlflow", "airflow", "logs"):
