@@ -76,17 +76,18 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         return predictions
 
     def _rows(self, signature: ModelSignature | None) -> pd.DataFrame:
-        """Return the rows with the columns of the model's signature in its order, if it has one.
+        """Return the rows with the columns of the model's signature in its order, if that names columns.
 
         Raises:
             DataError: A column is missing or of another type.
         """
-        if signature is None:
-            return pd.DataFrame(self.data)
-        names = signature.inputs.input_names()
+        inputs = signature.inputs if signature else None
+        if inputs is None or not inputs.has_input_names():
+            return pd.DataFrame(self.data).rename(columns=str)  # Parquet has no other names
+        names = inputs.input_names()
         rows = self.data if isinstance(self.data, pd.DataFrame) else pd.DataFrame(self.data, columns=names)
         try:
-            validate_schema(rows, signature.inputs)
+            validate_schema(rows, inputs)
         except MlflowException as error:
             message = (
                 f"The rows do not fit the signature of {self.model_uri}: {error} Give it the columns it was trained on."

@@ -9,11 +9,13 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from airflow import DAG
 from airflow.exceptions import AirflowException, AirflowTaskTimeout
 from airflow.utils.timeout import timeout
+from mlflow.models import ModelSignature, infer_signature
 
 from include.operators.prediction import ModelLoadAndPredictOperator
 
@@ -133,6 +135,21 @@ def test_an_environment_that_cannot_be_built_names_the_model_and_the_requirement
         run()
 
     assert line.split()[-1].partition("==")[0] in str(error.value)
+
+
+TENSOR = infer_signature(np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "signature", [None, ModelSignature(outputs=TENSOR.inputs), TENSOR], ids=["none", "without inputs", "of a tensor"]
+)
+def test_rows_for_a_model_without_names_of_columns_can_be_written_as_parquet(signature, operator, tmp_path):
+    operator.data = [[1, 2], [3, 4]]
+
+    rows = operator._rows(signature)
+
+    rows.to_parquet(tmp_path / "rows.parquet")
+    assert rows.to_numpy().tolist() == [[1, 2], [3, 4]]
 
 
 def test_a_model_that_hangs_ends_with_its_task(operator, requirements, tmp_path):
