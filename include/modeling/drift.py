@@ -9,9 +9,7 @@ from scipy.stats import fisher_exact, ks_2samp
 
 from include.errors import DataError
 
-SIGNIFICANCE = (
-    0.01  # over all features together: at most one in a hundred comparisons of equal data raises a false alarm
-)
+SIGNIFICANCE = 0.01  # over all features together: of comparisons of equal data, this share at most raises an alarm
 ROWS = 10_000  # that are compared: with many more, differences too small to matter would be significant
 
 
