@@ -210,9 +210,16 @@ def test_after_a_move_airflow_logs_into_the_new_folder(tmp_path):
 
 def test_a_service_that_dies_comes_back(small):
     small.start("postgres")
-    small.process("postgres").kill()
+    killed = small.process("postgres")
+    killed.kill()
 
-    small._wait(lambda: small.status()["postgres"] == "RUNNING" and small.process("postgres").is_running(), "postgres")
+    def is_back() -> bool:
+        with small._supervisor() as supervisor:
+            found = supervisor.getProcessInfo("postgres")
+        return found["statename"] == "RUNNING" and found["pid"] != killed.pid
+
+    small._wait(is_back, "postgres")
+    assert small.process("postgres").is_running()
     small.start("postgres")
 
 
@@ -273,7 +280,9 @@ def test_a_secret_and_a_folder_may_have_any_character(tmp_path, request):
 
 
 def test_files_of_the_services_are_closed_to_other_accounts(small):
-    (small.home / "logs").mkdir(0o755, parents=True)
+    small.start("s3")
+    small.stop()
+    (small.home / "logs").chmod(0o755)
 
     small.start("s3")
 
