@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -66,27 +65,21 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
         rows: The rows that it will be fitted to. If the schema keeps gaps, a missing number stays missing, and a
             missing label counts as none of the known ones, which are then those of these rows.
     """
-    known = {name: _listed(schema, name) for name in schema.categorical}
-    if schema.keep_gaps:  # an encoder that looks for labels itself would take a gap for one
-        known = {name: labels or _labels_in(rows[name]) for name, labels in known.items()}
-    listed = [name for name in known if known[name]]
-    not_listed = [name for name in known if not known[name]]
-    categories = [known[name] for name in listed]
     unknown = "ignore" if schema.keep_gaps else "warn"
-    encode = ColumnTransformer(
-        [
-            ("labels", OneHotEncoder(handle_unknown=unknown, sparse_output=False), not_listed),
-            ("listed", OneHotEncoder(categories=categories, handle_unknown=unknown, sparse_output=False), listed),
-            ("numbers", "passthrough", schema.numeric),
-        ],
-        verbose_feature_names_out=False,
-    )
+    encoders = []
+    for place, name in enumerate(schema.categorical):
+        labels = _listed(schema, name)
+        if schema.keep_gaps:  # an encoder that looks for labels itself would take a gap for one
+            labels = labels or _labels_in(rows[name])
+        encoder = OneHotEncoder(categories=[labels] if labels else "auto", handle_unknown=unknown, sparse_output=False)
+        encoders.append((f"column {place}", encoder, [name]))
+    encode = ColumnTransformer([*encoders, ("numbers", "passthrough", schema.numeric)], verbose_feature_names_out=False)
     return Pipeline([("encode", encode), ("scale", StandardScaler())]).set_output(transform="pandas")
 
 
-def with_text_labels(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the rows with the labels of these columns as text, as `rows.read_rows` reads them."""
-    return rows.assign(**{name: text_labels(rows[name]) for name in columns})
+def with_text_labels(rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return the rows with their labels as text, as `rows.read_rows` reads them."""
+    return rows.assign(**{name: text_labels(rows[name]) for name in schema.categorical})
 
 
 def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline]:
@@ -100,8 +93,8 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
         DataError: Two features, or a feature and the target, would have the same name.
     """
     _check_feature_names(rows, schema)
-    text = FunctionTransformer(with_text_labels, kw_args={"columns": schema.categorical})
-    transformer = Pipeline([("text", text), *make_transformer(schema, rows).steps]).set_output(transform="pandas")
+    text = FunctionTransformer(with_text_labels, kw_args={"schema": schema})
+    transformer = Pipeline([("labels", text), *make_transformer(schema, rows).steps]).set_output(transform="pandas")
     features = transformer.fit_transform(rows[schema.inputs])
     log.info("Created %d features from %d columns: %s", features.shape[1], len(schema.inputs), ", ".join(features))
     features[schema.target] = rows[schema.target]
@@ -117,40 +110,32 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
         DataError: No row can be predicted, or the transformer takes a column that the schema doesn't have, or has with
             another type.
     """
-    _check_columns(transformer, schema)
-    schema = replace(schema, keep_gaps=_keeps_gaps(transformer))  # whatever include/config.py says by now
-    usable = usable_rows(rows[list(transformer.feature_names_in_)], schema)
-    if usable.empty:
-        raise DataError(f"None of the {len(rows)} rows is without gaps, so this model can predict none. Fill the gaps.")
-    for column, labels in known_labels(transformer).items():
-        unknown = usable[column][~usable[column].isin(labels)]
-        for label, count in unknown.value_counts().items():
-            log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
-        return transformer.transform(usable)
-
-
-def _check_columns(transformer: Pipeline, schema: Schema) -> None:
-    if "text" not in transformer.named_steps:
+    if "labels" not in transformer.named_steps:
         raise DataError(
             "This model is from an earlier version of this project, with other types of labels. Trigger feature_eng, "
             "then choose Staging on the form: the new version."
         )
-    columns = {name: columns for name, _, columns in transformer["encode"].transformers}
-    gone = {*columns["labels"], *columns["listed"]}.difference(schema.categorical)
-    gone |= set(columns["numbers"]).difference(schema.numeric)
+    trained_on: Schema = transformer["labels"].kw_args["schema"]  # whatever include/config.py says by now
+    gone = set(trained_on.categorical).difference(schema.categorical)
+    gone |= set(trained_on.numeric).difference(schema.numeric)
     if gone:
         raise DataError(
             f"This model takes the columns {', '.join(sorted(gone))}, which COLUMNS in include/config.py does not "
             "have, or has with another type. Choose another version on the form, such as Staging for the newest, or "
             "change the columns back."
         )
-
-
-def _keeps_gaps(transformer: Pipeline) -> bool:
-    _, encoder, _ = transformer["encode"].transformers[0]
-    return bool(encoder.handle_unknown == "ignore")
+    usable = usable_rows(rows[trained_on.inputs], trained_on)
+    if usable.empty:
+        raise DataError(f"None of the {len(rows)} rows is without gaps, so this model can predict none. Fill the gaps.")
+    for encoder in transformer["encode"].named_transformers_.values():
+        if isinstance(encoder, OneHotEncoder):
+            (column,), (known,) = encoder.feature_names_in_, encoder.categories_
+            unknown = usable[column][~usable[column].isin(known)]
+            for label, count in unknown.value_counts().items():
+                log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
+        return transformer.transform(usable)
 
 
 def scaling(transformer: Pipeline) -> pd.DataFrame:
@@ -158,17 +143,6 @@ def scaling(transformer: Pipeline) -> pd.DataFrame:
     scaler = transformer["scale"]
     names = pd.Index(scaler.get_feature_names_out(), name="feature")
     return pd.DataFrame({"mean": scaler.mean_, "scale": scaler.scale_}, index=names)
-
-
-def known_labels(transformer: Pipeline) -> dict[str, list[str]]:
-    """Return the labels that a fitted transformer has features for, by column."""
-    encoders = transformer["encode"].named_transformers_
-    known: dict[str, list[str]] = {}
-    for name in ("labels", "listed"):
-        encoder = encoders[name]
-        if isinstance(encoder, OneHotEncoder) and hasattr(encoder, "categories_"):
-            known |= dict(zip(encoder.feature_names_in_, (list(each) for each in encoder.categories_), strict=True))
-    return known
 
 
 def _listed(schema: Schema, name: str) -> list[str]:

@@ -241,6 +241,14 @@ def test_a_feature_with_the_name_of_the_target_is_rejected():
         engineer(rows, grades)
 
 
+def test_columns_may_have_names_that_scikit_learn_uses_itself():
+    names = schema(a__b=Categorical(), n_jobs=Categorical(), remainder=Numeric())
+
+    features, _ = engineer(pd.DataFrame({"a__b": ["x"], "n_jobs": ["y"], "remainder": [1.0], "y": [2.0]}), names)
+
+    assert list(features) == ["a__b_x", "n_jobs_y", "remainder", "y"]
+
+
 def test_a_target_may_be_called_self():
     itself = Schema({"width": Numeric(), "self": Numeric()}, "self", "itself", "cm")
 
