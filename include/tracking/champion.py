@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import get_model_info
 from sklearn.base import RegressorMixin, clone
 
 from include.errors import ConfigurationError
@@ -117,11 +117,11 @@ def _evaluated(
 ) -> float | None:
     """Evaluate the champion's class and hyperparameters; None if that is impossible on the data of `version`."""
     try:
-        model, features = _load(champion)
+        model, features = _load(champion), _features(champion)
     except LoadError:
         log.warning("The champion, version %s, can't be loaded here", champion.version, exc_info=True)
         return None
-    _, new_features = _load(version)
+    new_features = _features(version)
     if features != new_features:
         gone, added = sorted(features - new_features), sorted(new_features - features)
         log.info("Features of the champion alone: %s; of the new version alone: %s", gone, added)
@@ -133,12 +133,23 @@ def _evaluated(
         return None
 
 
-def _load(version: ModelVersion) -> tuple[RegressorMixin, set[str]]:
-    """Return a version's regressor, and the features in its signature: not every regressor knows their names."""
+def _load(version: ModelVersion) -> RegressorMixin:
     with TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=folder)
+        path = mlflow.artifacts.download_artifacts(_address(version), dst_path=folder)
         try:
             check_python(path)
-            return mlflow.sklearn.load_model(path), set(Model.load(path).signature.inputs.input_names())
+            return mlflow.sklearn.load_model(path)
         except Exception as error:  # whatever unpickling meets: a class that is gone, another version of a package
             raise LoadError from error
+
+
+def _features(version: ModelVersion) -> set[str]:
+    """Return the features in a version's signature: not every regressor knows their names."""
+    signature = get_model_info(_address(version)).signature
+    if signature is None or signature.inputs is None:
+        raise LoadError
+    return set(signature.inputs.input_names())
+
+
+def _address(version: ModelVersion) -> str:
+    return f"models:/{version.name}/{version.version}"
