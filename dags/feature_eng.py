@@ -24,11 +24,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.decorators import dag, task, task_group
-from airflow.exceptions import AirflowSkipException
 from airflow.operators.empty import EmptyOperator
 from airflow.operators.python import get_current_context
 from airflow.utils.trigger_rule import TriggerRule
-from airflow.utils.types import DagRunType
 from astro import sql as aql
 
 from include import config
@@ -104,26 +102,14 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     usable = features.usable_rows(rows, config.SCHEMA)
     engineered, transformer = features.engineer(usable, config.SCHEMA)
     inputs, target = engineered.drop(columns=config.TARGET), engineered[config.TARGET]
-    models.try_out(config.MODEL_CLASS, params["hyper_parameters"], inputs, target, config.SEED)
+    model = models.try_out(config.MODEL_CLASS, params["hyper_parameters"], inputs, target, config.SEED)
     lineage = runs.lineage(context["run_id"], usable)
     if not runs.find_finished(experiment_id, lineage):
-        skip_if_nothing_is_new(lineage, inputs.columns, context)
+        feature_run.skip_if_nothing_is_new(config.REGISTERED_MODEL, lineage, model, inputs.columns)
         with feature_run.start(experiment_id, lineage):
             feature_run.log_rows(rows, usable, params["data_file"], data_version, config.SCHEMA, lineage["data_digest"])
             feature_run.log_transformer(transformer, usable[config.SCHEMA.inputs].head())
     return engineered
-
-
-def skip_if_nothing_is_new(lineage: dict[str, str], features: pd.Index, context: Any) -> None:
-    """Skip a run that nobody started by hand, if the newest version was trained on the same rows, code and versions."""
-    from include.modeling import models, promotion
-    from include.tracking import registry
-
-    if context["dag_run"].run_type not in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED):
-        return
-    model = models.make_model(config.MODEL_CLASS, context["params"]["hyper_parameters"])
-    if registry.is_trained_on(config.REGISTERED_MODEL, lineage, promotion.recipe(model, features)):
-        raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
 
 
 def announce(context: Any, result: object = None) -> None:  # noqa: ARG001

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from astro.files import File
     from sklearn.base import RegressorMixin
 
-    from include.modeling.evaluation import Plan
-
 # Tasks import what they need when they run: Airflow reads this file every few seconds, and pandas, scikit-learn and
 # MLflow take seconds to import.
 
@@ -76,14 +74,15 @@ def train_model(
     feature_df: pd.DataFrame, experiment_id: str, model_class: str, hyper_parameters: dict[str, Any]
 ) -> dict[str, Any]:
     from include.modeling import evaluation, models
-    from include.tracking import registry, runs, training_run
+    from include.tracking import runs, training_run
 
     source = upstream.feature_eng_run()
     model = models.make_model(model_class, hyper_parameters)
     lineage = runs.lineage(source.run_id, feature_df, config.TARGET, model_class, hyper_parameters)
     run_id = runs.find_finished(experiment_id, lineage)
     if not run_id:
-        rows, plan = rows_to_evaluate(source)
+        all_rows = source.frame("extract_data")
+        rows, plan = evaluation.rows_to_evaluate(all_rows, config.SCHEMA, config.FOLDS, config.REPEATS, config.SEED)
         evaluated = evaluation.evaluate(model, rows, config.SCHEMA, plan, with_importances=True)
         baseline = evaluation.baseline(rows, rows[config.TARGET], plan)
         features = feature_df.iloc[:, :-1]  # without the target, and without the copy that drop would create
@@ -95,18 +94,9 @@ def train_model(
             training_run.log_serving_model(model, source, rows, config.SCHEMA)
             training_run.log_evaluation(evaluated, baseline, model_id, config.SCHEMA)
             training_run.log_lineage(tags, model_id)
-    return registry.candidate(
+    return training_run.candidate(
         run_id, config.SCHEMA, config.INTENDED_USE, config.LIMITS, config.ARTIFACTS_URL, config.MLFLOW_CONNECTION
     )
-
-
-def rows_to_evaluate(source: upstream.UpstreamRun) -> tuple[pd.DataFrame, Plan]:
-    """Return the rows of a run of `feature_eng` to evaluate models on, and the one plan to cross-validate them."""
-    from include.modeling import evaluation, features
-
-    usable = features.usable_rows(source.frame("extract_data"), config.SCHEMA)
-    plan = evaluation.Plan.of(len(usable), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    return plan.sample(usable), plan
 
 
 @task.branch
@@ -156,7 +146,8 @@ def choose_champion(model_run_id: str) -> str:
 
     def cv_rmse(model: RegressorMixin) -> float:
         """Evaluate the champion on the new data, as `train_model` has evaluated the new version."""
-        rows, plan = rows_to_evaluate(upstream.feature_eng_run())
+        all_rows = upstream.feature_eng_run().frame("extract_data")
+        rows, plan = evaluation.rows_to_evaluate(all_rows, config.SCHEMA, config.FOLDS, config.REPEATS, config.SEED)
         return evaluation.evaluate(model, rows, config.SCHEMA, plan).metrics("cv")["cv_rmse"]
 
     version = registry.model_version(model_run_id, config.REGISTERED_MODEL)

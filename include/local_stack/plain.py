@@ -23,13 +23,11 @@ def run(data_file: Path, folder: Path) -> None:
     schema, target = config.SCHEMA, config.TARGET
     file = DataFile(str(data_file), data_file.read_bytes())
     rows = read_training_rows(file, schema, min_usable=2 * config.FOLDS)
-    complete = features.usable_rows(rows, schema)
-    feature_df, _ = features.engineer(complete, schema)
+    feature_df, _ = features.engineer(features.usable_rows(rows, schema), schema)
     write_table(feature_df, folder / "features.csv")
 
     model = models.make_model(config.MODEL_CLASS, config.HYPER_PARAMETERS)
-    plan = evaluation.Plan.of(len(complete), folds=config.FOLDS, repeats=config.REPEATS, seed=config.SEED)
-    evaluated_rows = plan.sample(complete)
+    evaluated_rows, plan = evaluation.rows_to_evaluate(rows, schema, config.FOLDS, config.REPEATS, config.SEED)
     evaluated = evaluation.evaluate(model, evaluated_rows, schema, plan)
     evaluation.baseline(evaluated_rows, evaluated_rows[target], plan)
     inputs = feature_df.drop(columns=target)

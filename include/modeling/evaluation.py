@@ -17,7 +17,7 @@ from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import Pipeline
 
 from include.errors import ConfigurationError, DataError
-from include.modeling.features import make_transformer
+from include.modeling.features import make_transformer, usable_rows
 from include.modeling.models import on_raw_rows, threads_for
 from include.schema import Schema
 
@@ -45,10 +45,6 @@ class Plan:
         """
         affordable = max(1, ROWS_FITTED // rows)
         return cls(min(rows, ROWS_FITTED), folds, min(repeats, affordable), seed)
-
-    def sample(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows to evaluate: a random sample, if there are more than planned."""
-        return rows.sample(self.rows, random_state=self.seed) if len(rows) > self.rows else rows
 
     def __str__(self) -> str:
         """Return the plan in words."""
@@ -93,6 +89,23 @@ def errors(true: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     }
 
 
+def rows_to_evaluate(
+    rows: pd.DataFrame, schema: Schema, folds: int, repeats: int, seed: int
+) -> tuple[pd.DataFrame, Plan]:
+    """Return the rows to evaluate models on, of very many a random sample, and the one plan to cross-validate them.
+
+    Args:
+        rows: What `rows.read_training_rows` returns.
+        schema: What the rows look like.
+        folds: Of each repeat.
+        repeats: At most.
+        seed: Of the splits and of the sample.
+    """
+    usable = usable_rows(rows, schema)
+    plan = Plan.of(len(usable), folds=folds, repeats=repeats, seed=seed)
+    return usable.sample(plan.rows, random_state=seed) if len(usable) > plan.rows else usable, plan
+
+
 def evaluate(
     model: RegressorMixin, rows: pd.DataFrame, schema: Schema, plan: Plan, *, with_importances: bool = False
 ) -> Evaluation:
@@ -100,7 +113,7 @@ def evaluate(
 
     Args:
         model: The regressor.
-        rows: What `features.usable_rows` returns, with the target, and `plan.sample` leaves of it.
+        rows: What `rows_to_evaluate` returns.
         schema: What the rows look like.
         plan: See `cross_validate`, which has the other arguments and the errors, too.
         with_importances: See `cross_validate`.

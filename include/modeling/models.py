@@ -57,8 +57,8 @@ def on_raw_rows(transformer: Pipeline, model: RegressorMixin) -> Pipeline:
 
 def try_out(
     model_class: str, hyper_parameters: Mapping[str, Any], features: pd.DataFrame, target: pd.Series, seed: int
-) -> None:
-    """Fit a model to some of the rows that it will be trained on.
+) -> RegressorMixin:
+    """Create an unfitted regressor, and fit a clone to some of the rows that it will be trained on.
 
     Raises:
         ConfigurationError: As `make_model` does, and for hyperparameters or gaps that these rows don't allow.
@@ -73,10 +73,11 @@ def try_out(
     sample = features.sample(min(len(features), TRIAL_ROWS), random_state=seed)
     try:
         with threads_for(len(sample)):
-            model.fit(sample, target.loc[sample.index])
+            clone(model).fit(sample, target.loc[sample.index])
     except (TypeError, ValueError):  # all rows may be enough where a sample is too small
         with _rejections(model_class, hyper_parameters), threads_for(len(features)):
-            model.fit(features, target)
+            clone(model).fit(features, target)
+    return model
 
 
 def threads_for(rows: int) -> contextlib.AbstractContextManager[object]:

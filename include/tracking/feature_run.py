@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import mlflow
 import pandas as pd
+from airflow.exceptions import AirflowSkipException
+from airflow.operators.python import get_current_context
+from airflow.utils.types import DagRunType
 from mlflow import MlflowClient
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.pipeline import Pipeline
 
 from include.modeling.features import scaling
+from include.modeling.promotion import recipe
 from include.schema import Schema
-from include.tracking import logged_models, runs
+from include.tracking import logged_models, registry, runs
 
 NAME = "Scaler"
 
@@ -24,6 +29,25 @@ def start(experiment_id: str, lineage: dict[str, str]) -> AbstractContextManager
         "`scaling.csv` has each feature's mean and standard deviation before scaling."
     )
     return runs.start(experiment_id, NAME, lineage, description)
+
+
+def skip_if_nothing_is_new(
+    registered_model: str, lineage: Mapping[str, str], model: RegressorMixin, features: pd.Index
+) -> None:
+    """Skip a run that nobody started by hand, if the newest version was trained on the same rows, code and versions.
+
+    Args:
+        registered_model: Its name.
+        lineage: The tags that the run `Scaler` would get.
+        model: The unfitted regressor that would be trained.
+        features: The names of the features that it would be trained on.
+
+    Raises:
+        AirflowSkipException: There is nothing to train.
+    """
+    by_itself = get_current_context()["dag_run"].run_type in (DagRunType.SCHEDULED, DagRunType.DATASET_TRIGGERED)
+    if by_itself and registry.is_trained_on(registered_model, lineage, recipe(model, features)):
+        raise AirflowSkipException("Rows, code and versions are those of the newest model version: nothing to train.")
 
 
 def log_rows(

@@ -140,6 +140,43 @@ def log_evaluation(evaluation: Evaluation, baseline: Evaluation, model_id: str, 
             plots.importances(evaluation.importances, schema).savefig(folder / "plots" / "importances.png")
 
 
+def candidate(
+    run_id: str, schema: Schema, intended_use: str, limits: str, artifacts_url: str, mlflow_conn_id: str
+) -> dict[str, Any]:
+    """Return what CreateModelVersionOperator needs to know of a training run.
+
+    `artifacts_url` is where MLflow's server keeps its artifacts, such as `s3://mlflowdatapossums`.
+
+    Returns:
+        run_id: The training run.
+        source: The model's place in S3: MLflow takes no other for a model that is stored there.
+        model_id: The model's id, by which MLflow shows on its page that it is registered.
+        tags: In the form of MLflow's REST API: `pipeline_run`, `data_file`, and the addresses of `transformer` and
+            `serving_model`, which load with access to MLflow alone, if its server serves the files (see
+            `logged_models.served_address`). What else is known of the model is in `lineage.json` of the training run.
+        description: The model card.
+    """
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    feature_run = client.get_run(run.data.tags["features_run"])
+    model = logged_models.of_run(run)
+    tags = {"pipeline_run": run.data.tags["pipeline_run"], "data_file": feature_run.data.params["data_file"]}
+    for logged in (
+        logged_models.of_run(run, logged_models.SERVING_MODEL),
+        logged_models.of_run(feature_run, logged_models.TRANSFORMER),
+    ):
+        tags[logged.name] = logged_models.served_address(logged.artifact_location, artifacts_url, mlflow_conn_id)
+    return {
+        "run_id": run_id,
+        "source": model.artifact_location,
+        "model_id": model.model_id,
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "description": model_card.model_card(
+            run.info.run_name, feature_run.data.params, run.data.metrics, run.data.tags, schema, intended_use, limits
+        ),
+    }
+
+
 def reference(run_id: str) -> pd.DataFrame:
     """Return the sample of the features and the target that the model of this run was trained on."""
     with TemporaryDirectory() as folder:

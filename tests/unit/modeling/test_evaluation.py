@@ -21,7 +21,7 @@ from sklearn.svm import SVR, LinearSVR
 
 from include.errors import ConfigurationError
 from include.modeling import evaluation
-from include.modeling.evaluation import Plan, baseline, cross_validate, errors, evaluate
+from include.modeling.evaluation import Plan, baseline, cross_validate, errors, evaluate, rows_to_evaluate
 from include.modeling.features import complete_rows, make_transformer, usable_rows
 from include.modeling.models import on_raw_rows
 from include.modeling.rows import read_rows
@@ -182,15 +182,21 @@ def test_the_model_itself_stays_unfitted(possums):
 def test_of_many_rows_a_sample_is_evaluated(possums, monkeypatch):
     monkeypatch.setattr(evaluation, "ROWS_FITTED", 50)
 
-    rows = plan(len(possums)).sample(possums)
+    rows, planned = rows_to_evaluate(possums, SCHEMA, 5, 10, 1995)
 
-    assert rows.index.nunique() == 50
+    assert planned.rows == rows.index.nunique() == 50
     assert set(rows.index) != set(possums.index[:50])
     pd.testing.assert_frame_equal(rows, possums.loc[rows.index])
 
 
-def test_few_rows_are_all_evaluated(possums):
-    assert plan(len(possums)).sample(possums) is possums
+def test_of_few_rows_all_that_a_model_can_take_are_evaluated(possums):
+    with_gap = possums.astype({"age": float}).copy()
+    with_gap.iloc[3, with_gap.columns.get_loc("age")] = np.nan
+
+    rows, planned = rows_to_evaluate(with_gap, SCHEMA, 5, 10, 1995)
+
+    pd.testing.assert_frame_equal(rows, with_gap.dropna())
+    assert planned == Plan(rows=len(possums) - 1, folds=5, repeats=10, seed=1995)
 
 
 @pytest.mark.parametrize(
