@@ -101,15 +101,27 @@ def out_of_fold(evaluation: Evaluation, schema: Schema) -> Figure:
 
 def coefficients(weights: pd.DataFrame, schema: Schema) -> Figure:
     """Draw the `coefficient` of each feature, the largest on top (at most 30 of them)."""
-    shown = weights.head(30)[::-1]
+    label = f"change of {schema.target_label} ({schema.target_unit}) per standard deviation of the feature"
+    return _bars(weights["coefficient"], None, "Coefficients", label)
+
+
+def importances(table: pd.DataFrame, schema: Schema) -> Figure:
+    """Draw the `importance` of each column with its `std`, the most important on top (at most 30 of them)."""
+    label = f"rise of the RMSE ({schema.target_unit}) when the column is shuffled, on {schema.row}s not seen"
+    return _bars(table["importance"], table["std"], "Permutation importances", label)
+
+
+def _bars(values: pd.Series, spreads: pd.Series | None, title: str, label: str) -> Figure:
+    shown = values.head(30)[::-1]
     figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
     axes = figure.subplots()
-    axes.barh(range(len(shown)), shown["coefficient"], color=TRUE)
-    axes.set_yticks(range(len(shown)), [_shortened(str(feature)) for feature in shown.index])
+    error_bars = None if spreads is None else spreads[shown.index]
+    axes.barh(range(len(shown)), shown, xerr=error_bars, color=TRUE, ecolor=QUIET)
+    axes.set_yticks(range(len(shown)), [_shortened(str(name)) for name in shown.index])
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_xlabel(f"change of {schema.target_label} ({schema.target_unit}) per standard deviation of the feature")
+    axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title("Coefficients", loc="left")
+    axes.set_title(title, loc="left")
     return _without_math(figure)
 
 
@@ -134,10 +146,7 @@ def new_predictions(table: pd.DataFrame, model: str, schema: Schema, training_ta
         found = in_words(errors(known["true"], known["predicted"]), schema.target_unit)
     else:
         predicted = table["predicted"].dropna()
-        bins = np.histogram_bin_edges(np.concatenate([training_target, predicted]), bins=30)
-        for values, color, name in ((training_target, QUIET, "training data"), (predicted, PREDICTED, "predictions")):
-            share = np.full(len(values), 1 / max(len(values), 1))
-            axes.hist(values, list(bins), weights=share, color=color, alpha=0.7, label=name)
+        _distributions(axes, training_target, predicted)
         axes.set(xlabel=label, ylabel=f"share of the {schema.row}s")
         axes.legend(frameon=False)
         found = f"{len(predicted):,} {schema.row}s, true values unknown"
@@ -171,20 +180,6 @@ def drift(table: pd.DataFrame, reference: pd.DataFrame, current: pd.DataFrame) -
     furthest = "; the furthest 9:" if len(drifted) > len(shown) else ""
     title = f"{len(drifted)} of {len(table)} features drifted{furthest}"
     figure.suptitle(title, x=0.01, ha="left")
-    return _without_math(figure)
-
-
-def importances(table: pd.DataFrame, schema: Schema) -> Figure:
-    """Draw the `importance` of each column with its `std`, the most important on top (at most 30 of them)."""
-    shown = table.head(30)[::-1]
-    figure = Figure(figsize=(8, 1.6 + 0.25 * len(shown)), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    axes.barh(range(len(shown)), shown["importance"], xerr=shown["std"], color=TRUE, ecolor=QUIET)
-    axes.set_yticks(range(len(shown)), [_shortened(str(column)) for column in shown.index])
-    axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_xlabel(f"rise of the RMSE ({schema.target_unit}) when the column is shuffled, on {schema.row}s not seen")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title("Permutation importances", loc="left")
     return _without_math(figure)
 
 

@@ -304,7 +304,7 @@ def test_new_predictions_without_true_values_are_drawn_next_to_the_training_targ
 
     draw(figure)
     axes = figure.axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training data", "predictions"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training data", "predicted rows"]
     assert "5 animals, true values unknown" in axes.get_title(loc="left")
 
 
