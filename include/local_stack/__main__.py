@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
-from include.local_stack.pipeline import Pipeline, PipelineError, Progress
+from include.local_stack.pipeline import Pipeline, PipelineError
 from include.local_stack.services import StackError
 from include.local_stack.stack import NOT_UP, S3_LOGIN, Stack
 from include.modeling.amounts import are_many, rows_used, with_spread
@@ -32,19 +32,13 @@ def run(stack: Stack) -> None:
     shown = ""
     with console.status("") as status:  # a line that is updated on a terminal, nothing elsewhere
         for progress in pipeline.watch(run_id):
-            line = escape(as_line(progress))
+            line = escape("  ".join(map(str, progress)))
             timed = f"{time.monotonic() - started:4.0f} s  {line}"
             status.update(timed)
             if line != shown and not console.is_terminal:
                 console.print(timed)
                 shown = line
     summarise(stack, run_id, time.monotonic() - started)
-
-
-def as_line(progress: list[Progress]) -> str:
-    """Return the progress of the DAGs that have started, in one line."""
-    started = [dag for dag in progress if dag.state]
-    return "  ".join(f"{dag.dag_id} {dag.done}/{dag.total} {'+'.join(dag.running)}".rstrip() for dag in started)
 
 
 def summarise(stack: Stack, run_id: str, seconds: float) -> None:

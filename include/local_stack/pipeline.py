@@ -25,13 +25,16 @@ class PipelineError(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """A DAG's progress. `state` is None as long as it has no run."""
+    """The progress of a DAG's run: how many of its tasks are done, and which are running."""
 
     dag_id: str
-    state: str | None = None
-    done: int = 0
-    total: int = 0
-    running: tuple[str, ...] = ()
+    state: str
+    done: int
+    total: int
+    running: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.dag_id} {self.done}/{self.total} {'+'.join(self.running)}".rstrip()
 
 
 class Pipeline:
@@ -89,40 +92,39 @@ class Pipeline:
         return self.call("dags/feature_eng/dagRuns", "POST", json={"conf": params})["dag_run_id"]
 
     def watch(self, run_id: str) -> Iterator[list[Progress]]:
-        """Yield the progress of the DAGs until predict has succeeded for this run of feature_eng.
+        """Yield the progress of the DAGs that have started, until predict has succeeded for this run of feature_eng.
 
         Raises:
             PipelineError: A DAG has failed, or was not started by the one before it.
         """
-        progress = {dag_id: Progress(dag_id) for dag_id in DAG_IDS}
+        finished: list[Progress] = []
         for dag_id in DAG_IDS:
-            if dag_id != DAG_IDS[0]:
-                run_id = self.wait_for_run(dag_id, run_id)
-            while progress[dag_id].state not in ("success", "failed"):
-                time.sleep(INTERVAL if progress[dag_id].state else 0)
-                progress[dag_id] = self.progress(dag_id, run_id)
-                yield list(progress.values())
-            if progress[dag_id].state == "failed":
+            if finished:
+                run_id = self._wait_for_run(dag_id, run_id)
+            while (progress := self.progress(dag_id, run_id)).state not in ("success", "failed"):
+                yield [*finished, progress]
+                time.sleep(INTERVAL)
+            finished.append(progress)
+            yield [*finished]
+            if progress.state == "failed":
                 raise PipelineError(self.failure(dag_id, run_id))
 
-    def wait_for_run(self, dag_id: str, source_run_id: str) -> str:
+    def _wait_for_run(self, dag_id: str, source_run_id: str) -> str:
         """Wait for the run of `dag_id` that a Dataset event of another run starts, and return its id."""
         deadline = time.monotonic() + PATIENCE
         active = {"state": ["running", "queued"], "limit": 1}
-        while True:
-            run_id = self.started_by(source_run_id, dag_id)
-            if run_id:
-                return run_id
+        while not (run_id := self._started_by(source_run_id, dag_id)):
             if time.monotonic() > deadline and not self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"]:
                 raise PipelineError(f"{source_run_id} has not started {dag_id} in {PATIENCE} s. Is {dag_id} paused?")
             time.sleep(INTERVAL)
+        return run_id
 
     def finish(self, run_id: str) -> None:
         """Wait until predict has succeeded for this run of feature_eng."""
         for _ in self.watch(run_id):
             pass
 
-    def started_by(self, run_id: str, dag_id: str) -> str | None:
+    def _started_by(self, run_id: str, dag_id: str) -> str | None:
         """Return the run of `dag_id` that a Dataset event of the run `run_id` has started."""
         events = self.call("datasets/events", params={"source_run_id": run_id})["dataset_events"]
         runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
@@ -132,7 +134,7 @@ class Pipeline:
         """Return the runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
         runs = {DAG_IDS[0]: run_id}
         for dag_id in DAG_IDS[1:]:
-            started = self.started_by(run_id, dag_id)
+            started = self._started_by(run_id, dag_id)
             if started is None:
                 break
             runs[dag_id] = run_id = started
@@ -152,9 +154,9 @@ class Pipeline:
         done = sum(task["state"] in ("success", "skipped") for task in tasks)
         notes = {"running": "", "up_for_retry": " (failed, to be retried)"}
         active = [task for task in tasks if task["state"] in notes]
-        running = dict.fromkeys(task["task_id"].rpartition(".")[2] + notes[task["state"]] for task in active)
+        running = [task["task_id"].rpartition(".")[2] + notes[task["state"]] for task in active]
         state = self.call(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-        return Progress(dag_id, state, done, len(tasks), tuple(running))
+        return Progress(dag_id, state, done, len(tasks), [*dict.fromkeys(running)])
 
     def failure(self, dag_id: str, run_id: str) -> str:
         """Return why each failed task of a run has failed and where its log is; with `verbose`, the log itself too."""

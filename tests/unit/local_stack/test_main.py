@@ -10,7 +10,6 @@ import pytest
 from harness import ROOT
 
 main = pytest.importorskip("include.local_stack.__main__", reason="needs the stack without Docker")
-pipeline = pytest.importorskip("include.local_stack.pipeline", reason="needs the stack without Docker")
 
 
 def test_a_stack_can_be_stopped_whatever_is_in_the_configuration(tmp_path):
@@ -39,13 +38,6 @@ def test_stop_says_whether_anything_is_running(processes, words, tmp_path, monke
     main.stop(stack)
 
     assert capsys.readouterr().out == f"{words}\n"
-
-
-def test_a_line_of_progress_shows_the_dags_that_have_started():
-    feature_eng = pipeline.Progress("feature_eng", "success", 9, 9)
-    train = pipeline.Progress("train", "running", 3, 9, ("a", "b"))
-
-    assert main.as_line([feature_eng, train, pipeline.Progress("predict")]) == "feature_eng 9/9  train 3/9 a+b"
 
 
 @pytest.mark.parametrize("port", ["abc", "-1", "0", "65536", "80.5"])

@@ -177,5 +177,31 @@ def test_a_task_that_waits_for_its_retry_is_shown(airflow, server):
 
     progress = pipeline.progress("train", "run")
 
-    assert (progress.done, progress.total) == (1, 3)
-    assert progress.running == ("check", "train_model (failed, to be retried)")
+    assert str(progress) == "train 1/3 check+train_model (failed, to be retried)"
+
+
+def test_the_dags_that_have_started_are_shown_until_the_last_one_has_succeeded(airflow, server, monkeypatch):
+    monkeypatch.setattr(pipeline, "INTERVAL", 0)
+    watched = airflow(200, "")
+    states = iter(["queued", "running", "success", "success", "running", "success"])
+    following = {"feature_eng": "train", "train": "predict"}
+
+    def answer(request):
+        path = request.path.partition("?")[0]
+        if path.endswith("/events"):
+            run_id = request.path.rpartition("=")[2]
+            created = [{"dag_id": following[run_id], "dag_run_id": following[run_id]}]
+            return 200, json.dumps({"dataset_events": [{"created_dagruns": created}]})
+        if path.endswith("/taskInstances"):
+            return 200, json.dumps({"task_instances": [{"task_id": "task", "state": "success"}]})
+        return 200, json.dumps({"state": next(states)})
+
+    server.answer = answer
+
+    shown = ["  ".join(map(str, progress)) for progress in watched.watch("feature_eng")]
+
+    assert shown == [
+        *["feature_eng 1/1"] * 3,
+        "feature_eng 1/1  train 1/1",
+        *["feature_eng 1/1  train 1/1  predict 1/1"] * 2,
+    ]
