@@ -107,7 +107,7 @@ def serve(stack: Stack) -> None:
     from include import config
     from include.local_stack import serve  # imports pandas
 
-    serve.serve(stack, config.REGISTERED_MODEL, lambda line: console.print(escape(line)))
+    serve.serve(stack, config.REGISTERED_MODEL)
 
 
 def stop(stack: Stack) -> None:
@@ -146,7 +146,7 @@ def main(command: str, *arguments: str) -> int:
         "run": run, "status": status, "serve": serve, "prune": prune, "stop": stop, "clean": clean,
     }  # fmt: skip
     try:
-        stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example", report=console.print)
+        stack = Stack(variables=variables if variables.exists() else ROOT / ".env_example")
         commands[command](stack, *arguments)
     except SyntaxError as error:
         console.print(f"\n[red bold]Failed.[/] {error.filename}, line {error.lineno}: {error.msg}. Correct it.")

@@ -46,7 +46,6 @@ class Stack:
 
     `variables` is the file of variables that the containers get, too; this stack's addresses replace those in it.
     `ports` are numbers for "airflow", "mlflow" and "s3"; others come from the shell's variables or the defaults.
-    `report` is called with each line to show.
     """
 
     def __init__(
@@ -54,12 +53,10 @@ class Stack:
         home: Path = ROOT / ".local",
         variables: Path = ROOT / ".env_example",
         ports: dict[str, int] | None = None,
-        report: Callable[[str], None] = print,
     ) -> None:
         self.home = home.resolve()
         self.logs = self.home / "logs"
         self.variables = variables
-        self.report = report
         in_shell = {name: port_in(variable) for name, (variable, _) in PORTS.items()}
         self._requested_ports = {name: port for name, port in in_shell.items() if port} | (ports or {})
         self._state_file = self.home / "stack.json"
@@ -298,7 +295,7 @@ class Stack:
         done = self.home / "airflow" / f"prepared-{version('apache-airflow')}"
         if done.exists():
             return
-        self.report("preparing Airflow's metadata database")
+        print("preparing Airflow's metadata database", flush=True)
         command = [sys.executable, "-m", "include.local_stack.metadata_database"]
         log = self.logs / "prepare.log"
         with log.open("w") as file:
@@ -310,7 +307,7 @@ class Stack:
     def _bring_up(self, names: list[str]) -> None:
         down = [name for name in names if self.status()[name] != "RUNNING"]
         if down:
-            self.report(f"starting {', '.join(down)}")
+            print(f"starting {', '.join(down)}", flush=True)
         with self._supervisor() as supervisor:
             for name in down:
                 with contextlib.suppress(xmlrpc.client.Fault):  # is starting already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -46,7 +47,7 @@ def server(stack, pipeline_runs):
 from pathlib import Path
 from include.local_stack.serve import serve
 from include.local_stack.stack import Stack
-serve(Stack(Path({str(stack.home)!r}), ports={stack.ports!r}), {MODEL!r}, lambda line: print(line, flush=True))
+serve(Stack(Path({str(stack.home)!r}), ports={stack.ports!r}), {MODEL!r})
 """
     port = free_port()
     variables = PYTHON_VARIABLES | {"SERVE_PORT": str(port), "PATH": "/usr/bin:/bin"}
@@ -187,8 +188,30 @@ def test_a_taken_port_is_named_with_its_variable(stack, monkeypatch):
             serve(stack, MODEL)
 
 
-def test_without_a_champion_there_is_nothing_to_serve(stack, monkeypatch):
+@pytest.fixture
+def nothing_to_serve(stack, monkeypatch):
+    """What `make serve` says of a registered model that it can't serve."""
     monkeypatch.setenv("SERVE_PORT", str(free_port()))
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # which serve changes
 
-    with pytest.raises(StackError, match=r"nobody has no champion.*make run"):
-        serve(stack, "nobody")
+    def refused(name: str) -> str:
+        with pytest.raises(StackError) as error:
+            serve(stack, name)
+        return str(error.value)
+
+    return refused
+
+
+def test_without_a_champion_there_is_nothing_to_serve(nothing_to_serve):
+    assert re.search(r"nobody has no champion.*nobody not found.*make run", nothing_to_serve("nobody"))
+
+
+def test_a_champion_without_a_model_for_raw_rows_is_not_served(nothing_to_serve, client, champion):
+    client.create_registered_model("by_hand")
+    version = client.create_model_version("by_hand", champion.source, champion.run_id)
+    client.set_registered_model_alias("by_hand", "champion", version.version)
+
+    said = nothing_to_serve("by_hand")
+
+    client.delete_registered_model("by_hand")
+    assert re.search(r"Version 1 of by_hand, the champion, has no tag serving_model.*make run", said)
