@@ -7,14 +7,12 @@ import hashlib
 import io
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
@@ -70,12 +68,12 @@ class Stack:
         else:
             self.stop()  # what a crash has left
             self._start_supervisor()
-        self._bring_up([name for name in names if name in STORES])
-        airflow_names = [name for name in names if name in AIRFLOW]
-        if airflow_names:
+        stores, airflow = ([name for name in names if name in group] for group in (STORES, AIRFLOW))
+        self._bring_up(stores)
+        if airflow:
             self._wait_for("postgres")
             self.prepare_airflow()
-            self._bring_up(airflow_names)
+            self._bring_up(airflow)
         self._wait_for(*names)
 
     def stop(self) -> None:
@@ -85,13 +83,11 @@ class Stack:
                 supervisor.shutdown()
             self._wait(lambda: not self.is_up(), "the services to stop")
         leftovers = list(self.processes())
-        for process in leftovers:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-        for process in psutil.wait_procs(leftovers, timeout=10)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(leftovers, timeout=10)
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for process in leftovers:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    end(process)
+            leftovers = psutil.wait_procs(leftovers, timeout=10)[1]
         services.remove_stale_sockets()
 
     def clean(self) -> None:
@@ -104,11 +100,11 @@ class Stack:
 
     def status(self) -> dict[str, str]:
         """Return each service's state, in the supervisor's words."""
-        if not self.is_up():
-            return dict.fromkeys(STORES + AIRFLOW, "STOPPED")
-        with self._supervisor() as supervisor:
-            states = {process["name"]: process["statename"] for process in supervisor.getAllProcessInfo()}
-        return {name: states[name] for name in STORES + AIRFLOW}
+        states = dict.fromkeys(STORES + AIRFLOW, "STOPPED")
+        if self.is_up():
+            with self._supervisor() as supervisor:
+                states |= {process["name"]: process["statename"] for process in supervisor.getAllProcessInfo()}
+        return states
 
     def is_up(self) -> bool:
         """Return whether the supervisor answers. Wait for one that is shutting down."""
@@ -171,9 +167,8 @@ class Stack:
     def s3_login(self) -> dict[str, str]:
         """Return the credentials of this stack's own S3 store: those of `aws_conn`, if that leads here."""
         variables = self.s3_variables()
-        if variables.get("MLFLOW_S3_ENDPOINT_URL") != self.url("s3"):
-            return S3_LOGIN
-        return {name: variables[name] for name in S3_LOGIN}
+        leads_here = variables.get("MLFLOW_S3_ENDPOINT_URL") == self.url("s3")
+        return {name: variables.get(name, value) if leads_here else value for name, value in S3_LOGIN.items()}
 
     def s3(self) -> Any:
         """Return a client of the S3 store."""
@@ -210,6 +205,8 @@ class Stack:
 
     def choose_ports_and_secrets(self) -> None:
         """Choose the ports, and the secrets at the first start, of a stack that isn't up. Write them to its folder."""
+        from cryptography.fernet import Fernet  # `make stop` and `make status` don't need it
+
         ports = {name: self._requested_ports.get(name, default) for name, (_, default) in PORTS.items()}
         for (name, port), (other, same) in combinations(ports.items(), 2):
             if port == same:
@@ -222,10 +219,8 @@ class Stack:
         postgres = self._state.get("ports", {}).get("postgres")
         if postgres is None or not is_free(postgres):
             postgres = free_port()
-        self._state["ports"] = ports | {"postgres": postgres}
-        for name in SECRETS:
-            secret = urlsafe_b64encode(secrets.token_bytes(32)).decode()  # the form that a Fernet key must have
-            self._state.setdefault(name, secret)
+        secrets = {name: Fernet.generate_key().decode() for name in SECRETS}
+        self._state = secrets | self._state | {"ports": ports | {"postgres": postgres}}
         self._state["fingerprints"] = self._fingerprints()
         self.home.mkdir(parents=True, exist_ok=True)
         write_private(self._state_file, json.dumps(self._state))
@@ -244,13 +239,12 @@ class Stack:
         # If it is missing, Airflow writes its defaults there, with paths that are wrong once the project has moved.
         (self.home / "airflow" / "airflow.cfg").write_text("")
         configuration = SUPERVISOR
-        for service in self._services().values():
+        for service in self._services():
             write_private(self.home / f"{service.name}.sh", service.script())
             configuration += PROGRAM.format(service=service)
         write_private(self.home / "supervisord.conf", configuration)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
         subprocess.run(command, cwd=self.home, env=self.environment(), check=True, start_new_session=True)
-        self._wait(self.is_up, "the supervisor")
 
     def _check_settings(self) -> None:
         """Raise StackError if this stack, which is up, was started with other ports or settings."""
@@ -265,17 +259,16 @@ class Stack:
                 "To use the new settings: make stop, then make run"
             )
 
-    def _services(self) -> dict[str, Service]:
+    def _services(self) -> list[Service]:
         from include import config  # here, so that the stack can be stopped even if this file is broken
 
         destination = self.shared_variables().get(DESTINATION, config.ARTIFACTS_URL)
-        found = [
+        return [
             services.postgres(self.home / "postgres", self.ports),
             services.s3(self.ports, self.s3_login(), self._state["s3_secret"]),
             services.mlflow(self.ports, destination, self.s3_variables()),
             *services.airflow(self.ports),
         ]
-        return {service.name: service for service in found}
 
     def _fingerprints(self) -> dict[str, str]:
         """Return a hash of each setting that reaches a service only when it starts."""
@@ -314,9 +307,9 @@ class Stack:
                     supervisor.startProcess(name, False)
 
     def _wait_for(self, *names: str) -> None:
-        found = self._services()
-        for name in names:
-            self._wait(partial(self._is_ready, found[name]), name)
+        for service in self._services():
+            if service.name in names:
+                self._wait(partial(self._is_ready, service), service.name)
 
     def _is_ready(self, service: Service) -> bool:
         if self.status()[service.name] == "FATAL":

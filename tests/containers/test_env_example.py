@@ -134,13 +134,20 @@ class TestWithoutDocker:
         assert variables.items() <= stack.s3_variables().items()
         assert stack.s3_variables()["MLFLOW_S3_ENDPOINT_URL"] == stack.url("s3")
 
+    def test_a_connection_without_a_login_leads_to_the_own_store_with_its_own(self, stack, tmp_path):
+        connection = {"conn_type": "aws", "extra": {"endpoint_url": "http://minio:9000"}}
+        (tmp_path / ".env").write_text(f"AIRFLOW_CONN_AWS_CONN={json.dumps(connection)}")
+        stack.variables = tmp_path / ".env"
+
+        assert stack.s3_login() == {"AWS_ACCESS_KEY_ID": "minioadmin", "AWS_SECRET_ACCESS_KEY": "minioadmin"}
+
     def test_mlflow_follows_the_connection_to_aws(self, stack, tmp_path):
         connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": {"region_name": "eu-central-1"}}
         (tmp_path / ".env").write_text(
             f"AIRFLOW_CONN_AWS_CONN={json.dumps(connection)}\nMLFLOW_ARTIFACTS_DESTINATION=s3://mine\n"
         )
         stack.variables = tmp_path / ".env"
-        mlflow = stack._services()["mlflow"]
+        (mlflow,) = (service for service in stack._services() if service.name == "mlflow")
 
         assert mlflow.command[-2:] == ["--artifacts-destination", "s3://mine"]
         assert {name: value for name, value in mlflow.variables.items() if "AWS" in name or "S3" in name} == {
