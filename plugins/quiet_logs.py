@@ -10,7 +10,6 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
 
 from airflow.listeners import hookimpl
 from airflow.models.taskinstance import TaskInstance
@@ -25,7 +24,7 @@ LOGGERS = (  # of which only warnings are of interest
 LINES = ("Done. Returned value was: None", "Use 'pickle' as serializer.")  # of the task's own logger
 WARNING = "Method `serialize_value` in XCom backend"  # ... is using outdated signature: that of the Astro SDK is
 
-_changes = contextlib.ExitStack()
+_changes = contextlib.ExitStack()  # that puts back what was changed
 
 
 @hookimpl
@@ -34,8 +33,16 @@ def on_task_instance_running(task_instance: TaskInstance) -> None:
     _changes.close()
     from include.orchestration import DAG_IDS  # here, since the scheduler loads plugins before it forks tasks
 
-    if task_instance.dag_id in DAG_IDS and task_instance.task:
-        _changes.enter_context(quiet(task_instance.task.log))
+    if task_instance.dag_id not in DAG_IDS or not task_instance.task:
+        return
+    for logger in map(logging.getLogger, LOGGERS):
+        _changes.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.WARNING)
+    task_log = task_instance.task.log
+    _changes.callback(task_log.removeFilter, says_something)
+    task_log.addFilter(says_something)
+    _changes.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings("ignore", WARNING)
 
 
 @hookimpl
@@ -44,24 +51,7 @@ def on_task_instance_success() -> None:
     _changes.close()
 
 
-@hookimpl
-def on_task_instance_failed() -> None:
-    """Put everything back."""
-    _changes.close()
-
-
-@contextlib.contextmanager
-def quiet(task_log: logging.Logger) -> Iterator[None]:
-    """Leave out the lines inside the block."""
-    with contextlib.ExitStack() as restore:
-        for logger in map(logging.getLogger, LOGGERS):
-            restore.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.WARNING)
-        restore.callback(task_log.removeFilter, says_something)
-        task_log.addFilter(says_something)
-        restore.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", WARNING)
-        yield
+on_task_instance_failed = on_task_instance_success
 
 
 def says_something(record: logging.LogRecord) -> bool:
