@@ -91,14 +91,13 @@ def run(stack: Stack, rows: int) -> Run:
     try:
         plain = plain_seconds(file)
         triggered = datetime.now(UTC)
-        run_id = pipeline.trigger(data_file=file.name)
-        pipeline.finish(run_id)
+        tasks = pipeline.finish(pipeline.trigger(data_file=file.name))
     finally:
         memory.over.set()
         memory.join()
         file.unlink()
     figures = {"plain process": plain, **(sizes(stack) - before)}
-    return measured(pipeline.all_tasks(run_id), triggered, memory.peaks, figures)
+    return measured(tasks, triggered, memory.peaks, figures)
 
 
 def sizes(stack: Stack) -> pd.Series:

@@ -119,10 +119,11 @@ class Pipeline:
             time.sleep(INTERVAL)
         return run_id
 
-    def finish(self, run_id: str) -> None:
-        """Wait until predict has succeeded for this run of feature_eng."""
+    def finish(self, run_id: str) -> list[dict[str, Any]]:
+        """Wait until predict has succeeded for this run of feature_eng. Return the task instances of the three runs."""
         for _ in self.watch(run_id):
             pass
+        return [task for run in self.runs(run_id).items() for task in self.tasks(*run)]
 
     def _started_by(self, run_id: str, dag_id: str) -> str | None:
         """Return the run of `dag_id` that a Dataset event of the run `run_id` has started."""
@@ -139,10 +140,6 @@ class Pipeline:
                 break
             runs[dag_id] = run_id = started
         return runs
-
-    def all_tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the task instances of these runs."""
-        return [task for run in self.runs(run_id).items() for task in self.tasks(*run)]
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""

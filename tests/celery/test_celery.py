@@ -104,7 +104,7 @@ def pipeline_runs(pipeline, folder):
         for progress in pipeline.watch(run_id):
             logs = "\n".join(tail(folder / name / "log", 50) for name in WORKERS)
             assert time.monotonic() < deadline, f"{progress}\n{logs}"
-        found.append(pipeline.all_tasks(run_id))
+        found.append(pipeline.finish(run_id))
     return found
 
 

@@ -91,11 +91,8 @@ def at_both_ends(values: list[float]) -> tuple[float, float]:
 
 def one_run(pipeline: Pipeline) -> float:
     """The seconds from the start of feature_eng to the end of predict, as Airflow has noted them."""
-    run_id = pipeline.trigger()
-    pipeline.finish(run_id)
-    times = [
-        moment for task in pipeline.all_tasks(run_id) for moment in (task["start_date"], task["end_date"]) if moment
-    ]
+    tasks = pipeline.finish(pipeline.trigger())
+    times = [moment for task in tasks for moment in (task["start_date"], task["end_date"]) if moment]
     moments = [datetime.fromisoformat(moment) for moment in times]
     return (max(moments) - min(moments)).total_seconds()
 

@@ -153,11 +153,10 @@ def test_announcements_come_while_a_training_is_on(site):
 
 
 def test_every_task_is_cleared_after_success(site):
-    run_id = site.pipeline.trigger()
-    site.pipeline.finish(run_id)
-    runs = site.pipeline.runs(run_id)
+    finished = site.pipeline.finish(site.pipeline.trigger())
+    runs = {task["dag_id"]: task["dag_run_id"] for task in finished}
     tasks = {dag_id: [] for dag_id in runs}
-    for task in site.pipeline.all_tasks(run_id):
+    for task in finished:
         if task["state"] == "success" and task["task_id"] not in tasks[task["dag_id"]]:
             tasks[task["dag_id"]].append(task["task_id"])
 

@@ -70,8 +70,8 @@ class Site:
 
     def of_each_task(self, run_id: str, what: str) -> dict[str, Any]:
         """What Airflow has noted of each task of a pipeline run, once it is over."""
-        self.pipeline.finish(run_id)
-        return {f"{task['dag_id']}.{task['task_id']}": task[what] for task in self.pipeline.all_tasks(run_id)}
+        tasks = self.pipeline.finish(run_id)
+        return {f"{task['dag_id']}.{task['task_id']}": task[what] for task in tasks}
 
     def champion(self) -> ModelVersion:
         return self.client.get_model_version_by_alias(config.REGISTERED_MODEL, "champion")
