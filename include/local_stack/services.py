@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -39,7 +39,7 @@ PROGRAM = """
 command=sh ../{service.name}.sh
 directory={service.folder}
 stopsignal={service.stop_signal}
-stopasgroup={service.stop_as_group}
+stopasgroup=true
 killasgroup=true
 stopwaitsecs=30
 autostart=false
@@ -49,9 +49,8 @@ stdout_logfile=logs/{service.name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=1
 """
-CERTIFICATE, KEY = "certificate.pem", "key.pem"
+CERTIFICATE = "grpc.pem"  # with its key
 SEAWEEDFS_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
-SEAWEEDFS_SOCKETS = "/tmp", "seaweedfs-*-grpc-*.sock"  # noqa: S108, where SeaweedFS insists on having them
 
 
 class StackError(Exception):
@@ -68,7 +67,6 @@ class Service:
     folder: str
     variables: dict[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
-    stop_as_group: bool = True
 
     def script(self) -> str:
         """Return the shell script that starts it.
@@ -81,16 +79,16 @@ class Service:
 
 def postgres(home: Path, ports: dict[str, int]) -> Service:
     """Return PostgreSQL, with its data in `home`."""
+    ready = words(POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"])
     return Service(
         "postgres",
         as_postgres(
             home, POSTGRES / "postgres", "-D", "data", "-h", LOOPBACK, "-p", ports["postgres"],
             "-c", "unix_socket_directories=", "-c", "synchronous_commit=off",
         ),
-        partial(succeeds, POSTGRES / "pg_isready", "-q", "-h", LOOPBACK, "-p", ports["postgres"]),
+        lambda: subprocess.run(ready).returncode == 0,
         folder="postgres",
         stop_signal="INT",  # which disconnects the clients; TERM would wait for them
-        stop_as_group=False,
     )  # fmt: skip
 
 
@@ -125,7 +123,7 @@ def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
     signed = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
     closed = {f"WEED_{name}": secret for name in signed} | {"WEED_GRPC_CA": CERTIFICATE}
     for part in SEAWEEDFS_PARTS:
-        closed |= {f"WEED_GRPC_{part}_CERT": CERTIFICATE, f"WEED_GRPC_{part}_KEY": KEY}
+        closed |= {f"WEED_GRPC_{part}_CERT": CERTIFICATE, f"WEED_GRPC_{part}_KEY": CERTIFICATE}
     return Service(
         "s3",
         words(
@@ -144,7 +142,7 @@ def s3(ports: dict[str, int], login: dict[str, str], secret: str) -> Service:
 def prepare_s3(home: Path) -> None:
     """Create SeaweedFS's folders, and the certificate by which its parts recognise each other (mutual TLS), once."""
     from cryptography import x509  # `make stop` and `make status` don't need it
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -152,20 +150,14 @@ def prepare_s3(home: Path) -> None:
         (home / name).mkdir(exist_ok=True)
     if (home / CERTIFICATE).exists():
         return
-    key = generate_private_key(SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "local stack")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=36500))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(LOOPBACK))]), critical=False)
-        .sign(key, SHA256())
-    )
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(LOOPBACK))])
+    always = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(issuer, issuer, key.public_key(), x509.random_serial_number(), *always)
+    certificate = builder.add_extension(address, critical=False).sign(key, SHA256())
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(home / KEY, private.decode())
-    (home / CERTIFICATE).write_bytes(certificate.public_bytes(Encoding.PEM))
+    write_private(home / CERTIFICATE, (private + certificate.public_bytes(Encoding.PEM)).decode())
 
 
 def mlflow(ports: dict[str, int], destination: str, store: dict[str, str]) -> Service:
@@ -221,8 +213,7 @@ def as_postgres(folder: Path, *parts: object) -> list[str]:
 
 def remove_stale_sockets() -> None:
     """Delete the sockets of SeaweedFS processes that were killed. Those that stop by themselves remove their own."""
-    folder, pattern = SEAWEEDFS_SOCKETS
-    for path in Path(folder).glob(pattern):
+    for path in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # noqa: S108, where SeaweedFS insists on having them
         with contextlib.suppress(PermissionError, FileNotFoundError), socket.socket(socket.AF_UNIX) as probe:
             try:
                 probe.connect(str(path))
@@ -235,11 +226,6 @@ def write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     path.touch(0o600, exist_ok=False)
     path.write_text(text)
-
-
-def succeeds(*parts: object) -> bool:
-    """Return whether a command succeeds."""
-    return subprocess.run(words(*parts)).returncode == 0
 
 
 def answers(port: int, path: str = "/") -> bool:

@@ -16,7 +16,6 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -208,13 +207,11 @@ class Stack:
         from cryptography.fernet import Fernet  # `make stop` and `make status` don't need it
 
         ports = {name: self._requested_ports.get(name, default) for name, (_, default) in PORTS.items()}
-        for (name, port), (other, same) in combinations(ports.items(), 2):
-            if port == same:
-                variables = f"{PORTS[name][0]} and {PORTS[other][0]}"
-                raise StackError(f"{variables} are both {port}. Choose another port for one of them.")
         for name, port in ports.items():
+            variable, *others = [PORTS[each][0] for each in ports if ports[each] == port]
+            if others:
+                raise StackError(f"{variable} and {others[0]} are both {port}. Choose another port for one of them.")
             if not is_free(port):
-                variable = PORTS[name][0]
                 raise StackError(f"Port {port}, for {name}, is taken. Choose another: make run {variable}={port + 1}")
         postgres = self._state.get("ports", {}).get("postgres")
         if postgres is None or not is_free(postgres):
@@ -276,11 +273,8 @@ class Stack:
 
         settings = self.shared_variables()
         settings[f"{DESTINATION} (ARTIFACTS_URL)"] = settings.pop(DESTINATION, config.ARTIFACTS_URL)
-        files = {
-            "the installed packages": [LOCKS / "airflow.txt", LOCKS / "mlflow.txt"],
-            "the project's own code": [Path(__file__), Path(services.__file__)],
-        }
-        settings |= {name: "".join(path.read_text() for path in paths) for name, paths in files.items()}
+        settings["the installed packages"] = (LOCKS / "airflow.txt").read_text() + (LOCKS / "mlflow.txt").read_text()
+        settings["the project's own code"] = Path(__file__).read_text() + Path(services.__file__).read_text()
         return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}
 
     def prepare_airflow(self) -> None:
