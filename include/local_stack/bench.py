@@ -1,4 +1,4 @@
-"""`make bench`: what a run of the pipeline costs as the rows grow. Prints a table in Markdown, for docs/performance.md.
+"""`make bench`: what a run of the pipeline costs as the rows grow. Prints tables in Markdown.
 
 Runs on a stack of its own, warmed up by a run that isn't counted. SIZES are numbers of rows, REPEATS the runs of each.
 """
@@ -35,14 +35,10 @@ SIZES = [int(size) for size in os.environ.get("SIZES", "104 100000 1000000").spl
 REPEATS = int(os.environ.get("REPEATS", "3"))
 SEED = 1
 MEGABYTE = 1e6
-PUBLISHED = (
-    "The published example took 98 s at 104 rows and 117 s at 100,000 on a machine like that of docs/performance.md "
-    "(November 2026); at 1,000,000 rows it fails."
-)
 
 
 class Run(NamedTuple):
-    """One pipeline run: seconds and bytes by the table's columns, and the `seconds` and peak `memory` of each task."""
+    """One pipeline run: its figures by name, and the seconds and the peak memory of each task."""
 
     figures: dict[str, float]
     tasks: pd.DataFrame
@@ -81,7 +77,7 @@ def temporary_stack() -> Iterator[Stack]:
 
 
 def run(stack: Stack, rows: int) -> Run:
-    """Run the pipeline once on this number of rows."""
+    """Run the pipeline once on this number of rows, and the plain process before it."""
     pipeline = Pipeline(stack.url("airflow"))
     file = config.INCLUDE / f"bench-{rows}.csv"
     resampled(rows).to_csv(file, index=False)
@@ -96,12 +92,11 @@ def run(stack: Stack, rows: int) -> Run:
         memory.over.set()
         memory.join()
         file.unlink()
-    figures = {"plain process": plain, **(sizes(stack) - before)}
-    return measured(tasks, triggered, memory.peaks, figures)
+    return measured(tasks, triggered, memory.peaks, plain, sizes(stack) - before)
 
 
 def sizes(stack: Stack) -> pd.Series:
-    """Return the number of bytes in the S3 store and in the metadata database."""
+    """Return the megabytes in the S3 store and in the metadata database."""
     client = stack.s3()
     pages = client.get_paginator("list_objects_v2")
     stored = sum(
@@ -112,7 +107,7 @@ def sizes(stack: Stack) -> pd.Series:
     )
     with psycopg2.connect(stack.database()) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_database_size(current_database())")
-        return pd.Series({"in S3": stored, "in the database": cursor.fetchone()[0]})
+        return pd.Series({"in S3 (MB)": stored, "in the database (MB)": cursor.fetchone()[0]}) / MEGABYTE
 
 
 def resampled(rows: int) -> pd.DataFrame:
@@ -131,9 +126,9 @@ def plain_seconds(file: Path) -> float:
 
 
 def measured(
-    tasks: list[dict[str, Any]], triggered: datetime, memory: dict[str, int], figures: dict[str, float]
+    tasks: list[dict[str, Any]], triggered: datetime, memory: dict[str, int], plain: float, stored: pd.Series
 ) -> Run:
-    """Add the seconds to the other figures of a run. `tasks` are as Airflow lists them, `memory` has their peaks."""
+    """Return the figures of a run. `tasks` are as Airflow lists them, `memory` has their peaks in bytes."""
     ran = pd.DataFrame(tasks).query("state == 'success'").dropna(subset="start_date")
     dates = ran[["start_date", "end_date"]].apply(pd.to_datetime, format="ISO8601")
     ran[["start", "end"]] = (dates - triggered) / pd.Timedelta(seconds=1)
@@ -142,42 +137,24 @@ def measured(
     idle = (ran["start"] - busy_until).clip(lower=0)
     ends = ran.groupby("dag_id")["end"].max()[[*DAG_IDS]]
     dags = ends - ends.shift(fill_value=0)  # a DAG begins where the one before it ends
+    seconds = {"in all": ends.max(), "plain process": plain, **dags, "between tasks": idle.sum()}
     task_names = ran["dag_id"] + "." + ran["task_id"]
-    seconds = (ran["end"] - ran["start"]).groupby(task_names).max()  # the longest instance of a mapped task
+    longest = (ran["end"] - ran["start"]).groupby(task_names).max()  # the longest instance of a mapped task
     return Run(
-        {"in all": ends.max(), **dags, "between tasks": idle.sum(), **figures},
-        pd.DataFrame({"seconds": seconds, "memory": pd.Series(memory)}),
+        {f"{name} (s)": value for name, value in seconds.items()} | {"ratio": ends.max() / plain, **stored},
+        pd.DataFrame({"seconds": longest, "peak memory (MB)": pd.Series(memory) / MEGABYTE}),
     )
 
 
-def median_and_range(seconds: pd.Series) -> str:
-    """Return the median, and the range where there are several values."""
-    median = f"{seconds.median():.1f} s"
-    return f"{median} ({seconds.min():.1f} to {seconds.max():.1f})" if len(seconds) > 1 else median
-
-
-def row(rows: int, runs: list[Run]) -> dict[str, str]:
-    """Return a line of the table, by the titles of its columns."""
-    figures = pd.DataFrame([run.figures for run in runs])
-    tasks = pd.concat([run.tasks for run in runs]).groupby(level=0).median()
-    ratio = figures["in all"] / figures["plain process"]
-    longest = tasks["seconds"].nlargest(4)
-    return {
-        "rows": f"{rows:,}",
-        "in all": f"**{median_and_range(figures['in all'])}**",
-        "plain process": median_and_range(figures["plain process"]),
-        "ratio": f"{ratio.median():.1f}",
-        **{dag: median_and_range(figures[dag]) for dag in DAG_IDS},
-        "between tasks": median_and_range(figures["between tasks"]),
-        "longest tasks": ", ".join(f"{task} {seconds:.1f} s" for task, seconds in longest.items()),
-        "peak memory of a task": f"{tasks['memory'].max() / MEGABYTE:,.0f} MB ({tasks['memory'].idxmax()})",
-        "in S3": f"{figures['in S3'].median() / MEGABYTE:,.1f} MB",
-        "in the database": f"{figures['in the database'].median() / MEGABYTE:,.2f} MB",
-    }
+def tables(runs: list[Run]) -> str:
+    """Return the median and the range of each figure, and the medians of each task, as tables in Markdown."""
+    figures = pd.DataFrame([run.figures for run in runs]).agg(["median", "min", "max"]).T
+    tasks = pd.concat([run.tasks for run in runs]).groupby(level=0).median().sort_values("seconds", ascending=False)
+    return "\n\n".join(table.to_markdown(floatfmt=".2f") for table in (figures, tasks))
 
 
 def main() -> None:
-    """Measure each size and print the table."""
+    """Measure each size and print its tables."""
     if not (config.INCLUDE / config.DATA_FILE).is_file():
         raise StackError(
             f"make bench needs a file in include/, and DATA_FILE in include/config.py is {config.DATA_FILE!r}. Put the "
@@ -189,13 +166,9 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs\n", flush=True)
     with temporary_stack() as stack:
         stack.start()
-        titles = row(min(SIZES), [run(stack, min(SIZES))])  # warms up; its figures aren't shown
-        print("|", " | ".join(titles), "|")
-        print(f"|{'---|' * len(titles)}", flush=True)
-        for size in SIZES:
-            cells = row(size, [run(stack, size) for _ in range(REPEATS)])
-            print("|", " | ".join(cells.values()), "|", flush=True)
-    print(f"\n{PUBLISHED}")
+        run(stack, min(SIZES))  # warms up
+        for rows in SIZES:
+            print(f"\n## {rows:,} rows\n\n{tables([run(stack, rows) for _ in range(REPEATS)])}", flush=True)
 
 
 if __name__ == "__main__":

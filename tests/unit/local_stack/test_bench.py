@@ -20,6 +20,26 @@ TASKS = {
 }
 SLOWER = TASKS | {"predict.run_prediction": (10, 15), "predict.plot_predictions": (12, 15)}
 MEMORY = {"train.train_model": 1_500_000_000, "predict.run_prediction": 700_000_000}
+TABLES = """\
+|                      |   median |   min |   max |
+|:---------------------|---------:|------:|------:|
+| in all (s)           |    14.00 | 13.00 | 15.00 |
+| plain process (s)    |     7.00 |  6.50 |  7.50 |
+| feature_eng (s)      |     4.00 |  4.00 |  4.00 |
+| train (s)            |     5.00 |  5.00 |  5.00 |
+| predict (s)          |     5.00 |  4.00 |  6.00 |
+| between tasks (s)    |     3.00 |  3.00 |  3.00 |
+| ratio                |     2.00 |  2.00 |  2.00 |
+| in S3 (MB)           |    47.50 | 47.00 | 48.00 |
+| in the database (MB) |     0.13 |  0.12 |  0.14 |
+
+|                                          |   seconds |   peak memory (MB) |
+|:-----------------------------------------|----------:|-------------------:|
+| predict.run_prediction                   |      4.00 |             700.00 |
+| train.train_model                        |      4.00 |            1500.00 |
+| predict.plot_predictions                 |      3.00 |             nan    |
+| feature_eng.extract_data                 |      2.00 |             nan    |
+| feature_eng.create_buckets_if_not_exists |      1.50 |             nan    |"""
 
 
 def listed(task: str, start: float, end: float) -> dict:
@@ -29,53 +49,26 @@ def listed(task: str, start: float, end: float) -> dict:
     return {"dag_id": dag_id, "task_id": task_id, "state": "success", "start_date": dates[0], "end_date": dates[1]}
 
 
-def measured(tasks: dict, plain: float, s3: float, database: float, memory: dict = MEMORY):
+def measured(tasks: dict, plain: float, s3: float, database: float):
     """A run with these tasks, and one more that it has skipped."""
     skipped = {"dag_id": "train", "task_id": "report", "state": "skipped", "start_date": None, "end_date": None}
-    figures = {"plain process": plain, "in S3": s3, "in the database": database}
-    return bench.measured([skipped, *(listed(task, *span) for task, span in tasks.items())], TRIGGERED, memory, figures)
+    stored = pd.Series({"in S3 (MB)": s3, "in the database (MB)": database})
+    ran = [skipped, *(listed(task, *span) for task, span in tasks.items())]
+    return bench.measured(ran, TRIGGERED, MEMORY, plain, stored)
 
 
-def test_a_line_of_the_table_has_medians_and_ranges():
-    first = measured(TASKS, 6.5, 47_000_000, 120_000)
-    second = measured(SLOWER, 7.5, 48_000_000, 140_000)
+def test_the_tables_have_medians_and_ranges():
+    runs = [measured(TASKS, 6.5, 47, 0.12), measured(SLOWER, 7.5, 48, 0.14)]
 
-    assert list(bench.row(1_000_000, [first, second]).items()) == [
-        ("rows", "1,000,000"),
-        ("in all", "**14.0 s (13.0 to 15.0)**"),
-        ("plain process", "7.0 s (6.5 to 7.5)"),
-        ("ratio", "2.0"),
-        ("feature_eng", "4.0 s (4.0 to 4.0)"),
-        ("train", "5.0 s (5.0 to 5.0)"),
-        ("predict", "5.0 s (4.0 to 6.0)"),
-        ("between tasks", "3.0 s (3.0 to 3.0)"),
-        (
-            "longest tasks",
-            "predict.run_prediction 4.0 s, train.train_model 4.0 s, predict.plot_predictions 3.0 s, "
-            "feature_eng.extract_data 2.0 s",
-        ),
-        ("peak memory of a task", "1,500 MB (train.train_model)"),
-        ("in S3", "47.5 MB"),
-        ("in the database", "0.13 MB"),
-    ]
-
-
-def test_the_peak_may_be_that_of_a_short_task():
-    memory = MEMORY | {"feature_eng.create_buckets_if_not_exists": 2_000_000_000}
-
-    row = bench.row(104, [measured(SLOWER, 3.0, 0, 0, memory)])
-
-    assert row["peak memory of a task"] == "2,000 MB (feature_eng.create_buckets_if_not_exists)"
+    assert bench.tables(runs) == TABLES
 
 
 def test_of_a_mapped_task_the_longest_instance_counts():
     instances = [listed(task, *span) for task, span in TASKS.items()] + [listed("train.train_model", 5, 8)]
 
-    assert bench.measured(instances, TRIGGERED, MEMORY, {}).tasks["seconds"]["train.train_model"] == 4
+    run = bench.measured(instances, TRIGGERED, MEMORY, 1, pd.Series())
 
-
-def test_the_figure_of_a_single_run_has_no_range():
-    assert bench.median_and_range(pd.Series([1.26])) == "1.3 s"
+    assert run.tasks["seconds"]["train.train_model"] == 4
 
 
 @pytest.mark.parametrize("rows", [10, 1000])
