@@ -28,6 +28,7 @@ class Progress:
     """The progress of a DAG's run: how many of its tasks are done, and which are running."""
 
     dag_id: str
+    run_id: str
     state: str
     done: int
     total: int
@@ -113,7 +114,7 @@ class Pipeline:
         """Wait for the run of `dag_id` that a Dataset event of another run starts, and return its id."""
         deadline = time.monotonic() + PATIENCE
         active = {"state": ["running", "queued"], "limit": 1}
-        while not (run_id := self._started_by(source_run_id, dag_id)):
+        while not (run_id := self.started_by(source_run_id, dag_id)):
             if time.monotonic() > deadline and not self.call(f"dags/{dag_id}/dagRuns", params=active)["total_entries"]:
                 raise PipelineError(f"{source_run_id} has not started {dag_id} in {PATIENCE} s. Is {dag_id} paused?")
             time.sleep(INTERVAL)
@@ -121,25 +122,14 @@ class Pipeline:
 
     def finish(self, run_id: str) -> list[dict[str, Any]]:
         """Wait until predict has succeeded for this run of feature_eng. Return the task instances of the three runs."""
-        for _ in self.watch(run_id):
-            pass
-        return [task for run in self.runs(run_id).items() for task in self.tasks(*run)]
+        last = list(self.watch(run_id))[-1]
+        return [task for run in last for task in self.tasks(run.dag_id, run.run_id)]
 
-    def _started_by(self, run_id: str, dag_id: str) -> str | None:
+    def started_by(self, run_id: str, dag_id: str) -> str | None:
         """Return the run of `dag_id` that a Dataset event of the run `run_id` has started."""
         events = self.call("datasets/events", params={"source_run_id": run_id})["dataset_events"]
         runs = [run["dag_run_id"] for event in events for run in event["created_dagruns"] if run["dag_id"] == dag_id]
         return runs[-1] if runs else None
-
-    def runs(self, run_id: str) -> dict[str, str]:
-        """Return the runs of the three DAGs that the run `run_id` of feature_eng has led to so far."""
-        runs = {DAG_IDS[0]: run_id}
-        for dag_id in DAG_IDS[1:]:
-            started = self._started_by(run_id, dag_id)
-            if started is None:
-                break
-            runs[dag_id] = run_id = started
-        return runs
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""
@@ -153,7 +143,7 @@ class Pipeline:
         active = [task for task in tasks if task["state"] in notes]
         running = [task["task_id"].rpartition(".")[2] + notes[task["state"]] for task in active]
         state = self.call(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
-        return Progress(dag_id, state, done, len(tasks), [*dict.fromkeys(running)])
+        return Progress(dag_id, run_id, state, done, len(tasks), [*dict.fromkeys(running)])
 
     def failure(self, dag_id: str, run_id: str) -> str:
         """Return why each failed task of a run has failed and where its log is; with `verbose`, the log itself too."""

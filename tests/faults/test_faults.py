@@ -49,7 +49,7 @@ def test_a_service_is_gone_for_longer_than_the_retries_take(site):
 
     assert "Failed to establish a new connection" in str(failure.value)
     assert site.stack.url("mlflow").removeprefix("http://127.0.0.1") in str(failure.value)
-    site.clear("train", site.pipeline.runs(run_id)["train"])
+    site.clear("train", site.pipeline.started_by(run_id, "train"))
     site.pipeline.finish(run_id)
 
 
@@ -114,7 +114,7 @@ def test_the_disk_is_full_where_the_prediction_environment_is_built(site):
     finally:
         subprocess.run(["umount", site.uv_cache], check=True)
 
-    site.clear("predict", site.pipeline.runs(run_id)["predict"])
+    site.clear("predict", site.pipeline.started_by(site.pipeline.started_by(run_id, "train"), "predict"))
     site.pipeline.finish(run_id)
 
 
