@@ -13,8 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-FIELDS = {"AWS_ACCESS_KEY_ID": "login", "AWS_SECRET_ACCESS_KEY": "password"}
-EXTRAS = {
+FIELDS = {
+    "AWS_ACCESS_KEY_ID": "login",
+    "AWS_SECRET_ACCESS_KEY": "password",
     "AWS_SESSION_TOKEN": "aws_session_token",
     "AWS_DEFAULT_REGION": "region_name",
     "MLFLOW_S3_ENDPOINT_URL": "endpoint_url",
@@ -32,9 +33,8 @@ def s3_variables(connection: str) -> dict[str, str] | None:
     extra = fields.get("extra") or {}
     if isinstance(extra, str):
         extra = json.loads(extra)
-    found = {variable: fields.get(field) for variable, field in FIELDS.items()}
-    found |= {variable: extra.get(field) for variable, field in EXTRAS.items()}
-    return {variable: value for variable, value in found.items() if value}
+    values = extra | fields
+    return {variable: values[field] for variable, field in FIELDS.items() if values.get(field)}
 
 
 def start(plots: Path, command: list[str]) -> None:
@@ -45,7 +45,7 @@ def start(plots: Path, command: list[str]) -> None:
         plots.chmod(0o777)
     variables = s3_variables(os.environ.get("AIRFLOW_CONN_AWS_CONN", ""))
     if variables is not None:
-        for name in FIELDS | EXTRAS:
+        for name in FIELDS:
             os.environ.pop(name, None)
         os.environ.update(variables)
     os.environ.setdefault("MLFLOW_ARTIFACTS_DESTINATION", "s3://mlflowdatapossums")
