@@ -26,7 +26,6 @@ PACKAGES = (
     "airflow.cli.commands.task_command",
     "airflow.datasets.metadata",
     "airflow.operators.empty",
-    "airflow.operators.python",
     "airflow.providers.amazon.aws.operators.s3",
     "airflow.task.task_runner.standard_task_runner",
     "astro.files.locations.amazon.s3",
@@ -35,18 +34,14 @@ PACKAGES = (
     "mlflow_provider.operators.pyfunc",
     "mlflow_provider.operators.registry",
     # What the tasks import themselves, or what that imports when it is first used.
-    "boto3.s3.inject",
     "git",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
-    "mlflow.data.pandas_dataset",
     "mlflow.pyfunc",
     "mlflow.sklearn",
-    "mlflow.store.artifact.s3_artifact_repo",
     "mlflow.tracking.request_header.registry",
     "pyarrow.dataset",
     "pyarrow.parquet",
-    "scipy.stats",
 )
 
 
