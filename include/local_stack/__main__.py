@@ -59,9 +59,7 @@ def model(api: str, run_id: str) -> dict[str, str]:
     of_this_run = {"filter": f"tags.pipeline_run = '{run_id}'"}
     found = requests.get(f"{api}/model-versions/search", params=of_this_run, timeout=30).json().get("model_versions")
     if not found:
-        return {
-            "Model": "none here: mlflow_default leads to another MLflow, or a later run's training covered this one"
-        }
+        return {"Model": "none here: mlflow_default leads to another MLflow, or a later training covers this run"}
     version = found[0]
     training = run_data(api, version["run_id"])
     read = run_data(api, training["tags"]["features_run"])["params"]

@@ -163,7 +163,7 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("apache-airflow", "mlflow", "scikit-learn"))
     memory = psutil.virtual_memory().total / 1e9
     print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")
-    print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs\n", flush=True)
+    print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs", flush=True)
     with temporary_stack() as stack:
         stack.start()
         run(stack, min(SIZES))  # warms up
