@@ -40,7 +40,6 @@ command=sh ../{service.name}.sh
 directory={service.folder}
 stopsignal={service.stop_signal}
 stopasgroup=true
-killasgroup=true
 stopwaitsecs=30
 autostart=false
 autorestart=true

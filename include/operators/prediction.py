@@ -89,10 +89,9 @@ class ModelLoadAndPredictOperator(provider.ModelLoadAndPredictOperator):
         try:
             validate_schema(rows, inputs)
         except MlflowException as error:
-            message = (
+            raise DataError(
                 f"The rows do not fit the signature of {self.model_uri}: {error} Give it the columns it was trained on."
-            )
-            raise DataError(message) from error
+            ) from error
         return rows.filter(items=names)
 
     def _predict(self, requirements: Path, program: Path, *arguments: object) -> None:
