@@ -51,7 +51,10 @@ def on_task_instance_success() -> None:
     _changes.close()
 
 
-on_task_instance_failed = on_task_instance_success
+@hookimpl
+def on_task_instance_failed() -> None:
+    """Put everything back."""
+    _changes.close()
 
 
 def says_something(record: logging.LogRecord) -> bool:

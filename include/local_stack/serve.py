@@ -26,7 +26,9 @@ def serve(stack: Stack, name: str) -> None:
     if not is_free(port):
         raise StackError(f"Port {port}, for the model, is taken. Choose another: make serve SERVE_PORT={port + 1}")
     tracking_uri = stack.url("mlflow")
-    os.environ.update(stack.environment() | stack.s3_variables() | {"MLFLOW_TRACKING_URI": tracking_uri})
+    environment = stack.environment() | stack.s3_variables() | {"MLFLOW_TRACKING_URI": tracking_uri}
+    os.environ.clear()  # of the shell's variables for MLflow and AWS
+    os.environ.update(environment)
 
     import mlflow.artifacts  # these take seconds, and read the variables
     import mlflow.pyfunc

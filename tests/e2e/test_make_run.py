@@ -30,8 +30,8 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runs(clone):
-    """Two times `make run`, one after the other."""
-    return [clone.make("run"), clone.make("run")]
+    """Two times `make run`, one after the other; then behind a proxy that knows nothing of this machine."""
+    return [clone.make("run"), clone.make("run", "http_proxy=http://127.0.0.1:9")]
 
 
 def test_it_ends_well(runs):

@@ -215,3 +215,11 @@ def test_a_champion_without_a_model_for_raw_rows_is_not_served(nothing_to_serve,
 
     client.delete_registered_model("by_hand")
     assert re.search(r"Version 1 of by_hand, the champion, has no tag serving_model.*make run", said)
+
+
+def test_what_the_shell_has_for_mlflow_and_aws_does_not_count(nothing_to_serve):
+    os.environ |= {"AWS_PROFILE": "mine", "MLFLOW_TRACKING_TOKEN": "secret"}
+
+    nothing_to_serve("nobody")
+
+    assert not {"AWS_PROFILE", "MLFLOW_TRACKING_TOKEN"} & os.environ.keys()
