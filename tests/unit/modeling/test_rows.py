@@ -110,10 +110,6 @@ LABELS = {
     "another alphabet": ("Höhe", "Höhe"),
     "quoted commas": ("Lake, North", "Lake, North"),
     "quotes": ('the "old" site', 'the "old" site'),
-    "a template": ("{{ 1 + 1 }}", "{{ 1 + 1 }}"),
-    "a path": ("../site", "../site"),
-    "True": ("True", "True"),
-    "a fraction": ("1.5", "1.5"),
 }
 
 
@@ -193,26 +189,11 @@ def test_formulas(formula, read_labels):
 
 
 BAD = {
-    "the header twice": (POSSUMS.replace(FIFTH, HEADER), ["line 5", "column Pop", "'Pop' is none of Vic, other"]),
     "text in a number": (cell("age", "old"), ["line 5", "column age", "'old' is not a number", "Correct it"]),
-    "text in a number after a blank line": (
-        cell("age", "old").replace(LINES[0], f"\n{LINES[0]}"),
-        ["line 6", "column age", "'old'"],
-    ),
-    "text in two numbers": (
-        cell("age", "old").replace("m,8,", "m,young,", 1),
-        ["2 errors", "line 2", "'young'", "line 5", "'old'"],
-    ),
     "a long text in a number": (cell("age", "x" * 10_000), ["line 5", "column age", "'xxx", "is not a number"]),
-    "a date in a number": (cell("age", "2020-01-01"), ["line 5", "column age", "'2020-01-01' is not a number"]),
-    "a truth value in a number": (cell("age", "True"), ["line 5", "column age", "'True' is not a number"]),
     "truth values in a number": (
         column("age", lambda line, _: str(line % 2 == 0)),
         ["104 errors:", "line 2, column age: 'True' is not a number", "(51 more lines with this value)", "line 3"],
-    ),
-    "truth values and gaps in a number": (
-        column("age", lambda line, _: "True" if line % 2 else ""),
-        ["line 3", "column age", "'True' is not a number"],
     ),
     "a quoted decimal comma": (
         cell("hdlngth", "93,2"),
@@ -221,16 +202,12 @@ BAD = {
     "a thousands separator": (cell("hdlngth", "1,093.2"), ["line 5", "column hdlngth", "'1,093.2' is not a number"]),
     "what stands for no data": (cell("hdlngth", "-1.8e307"), ["line 5", "-1.8e+307 is infinite or too large"]),
     "infinite": (cell("hdlngth", "inf"), ["line 5", "column hdlngth", "inf is infinite or too large", "Correct it"]),
-    "minus infinite": (cell("taill", "-Infinity"), ["line 5", "column taill", "-inf is infinite or too large"]),
-    "too large for a number": (cell("taill", "1e999"), ["line 5", "column taill", "Correct it"]),
     "a negative length": (cell("taill", "-38"), ["line 5", "column taill", "-38.0 is not between 5 and 100", "bounds"]),
-    "a length of zero": (cell("totlngth", "0"), ["line 5", "column totlngth", "0.0 is not between 20 and 200"]),
     "an absurd length": (cell("hdlngth", "9320"), ["line 5", "column hdlngth", "9320.0 is not between 30 and 300"]),
     "an unknown sex": (
         cell("sex", "F"),
         ["line 5", "column sex", "'F' is none of f, m", "add it to COLUMNS in include/config.py"],
     ),
-    "an unknown population": (cell("Pop", "NSW"), ["line 5", "column Pop", "'NSW' is none of Vic, other", "add it"]),
     "the same row number twice": (cell("case", "1"), ["line 5", "column case", "1 stands for two rows", "differently"]),
     "a row without a number": (
         cell("case", ""),
@@ -238,17 +215,10 @@ BAD = {
     ),
     "no value in a number column": (column("age", lambda *_: ""), ["column age", "all values are missing", "COLUMNS"]),
     "no value in a label column": (column("sex", lambda *_: "NA"), ["column sex", "all values are missing", "COLUMNS"]),
-    "only spaces in a label column": (column("sex", lambda *_: "NA "), ["column sex", "all values are missing"]),
-    "a number that isn't listed": (column("sex", lambda line, _: str(line)), ["line 2", "'2' is none of f, m"]),
     "no value in the target": (column("taill", lambda *_: ""), ["column taill", "all values are missing"]),
-    "too few rows": ("\n".join([HEADER, *LINES[:9]]), ["9 rows without gaps", "at least 10 are needed", "Add rows"]),
     "too few rows without gaps": (
         column("age", lambda line, value: value if line < 11 else ""),
-        ["9 rows without gaps", "at least 10 are needed", "fill the gaps"],
-    ),
-    "a constant target": (
-        column("taill", lambda *_: "36"),
-        ["column taill", "every value is 36.0", "nothing to predict"],
+        ["9 rows without gaps", "at least 10 are needed", "Add rows, or fill the gaps"],
     ),
     "a target that is constant where there are no gaps": (
         edited(
@@ -256,22 +226,16 @@ BAD = {
                 name, value
             )
         ),
-        ["column taill", "every value is 36.0"],
+        ["column taill", "every value is 36.0", "nothing to predict"],
     ),
     "1,000 categories": (
         "\n".join([HEADER] + [f"{n},s{n}," + LINES[n % 100].split(",", 2)[2] for n in range(1000)]),
         ["column site", "1,000 different labels", "MAX_CATEGORIES (100)"],
     ),
-    "more numbered categories than can be": (
-        column("site", lambda line, _: str(line)),
-        ["column site", "104 different"],
-    ),
     "a formula in a label": (
         cell("site", "=1+1"),
         ["line 5", "column site", "'=1+1' looks like a formula", "plain text"],
     ),
-    "a formula behind a space": (cell("site", " @SUM(A1)"), ["line 5", "column site", "looks like a formula"]),
-    "a formula in a number": (cell("age", "=SUM(A1:A9)"), ["line 5", "column age", "'=SUM(A1:A9)' is not a number"]),
     "a formula in a row number": (cell("case", "=1+1"), ["line 5", "column case", "'=1+1' looks like a formula"]),
 }
 
@@ -290,23 +254,11 @@ def test_just_enough_rows(read):
     assert len(read("\n".join([HEADER, *LINES[:10]]))) == 10
 
 
-def test_row_numbers_may_be_text(read):
-    rows = read(column("case", lambda _, value: f"possum {value} "))
-
-    assert rows.index[:2].tolist() == ["possum 1", "possum 2"]
-
-
 def test_without_row_numbers_the_rows_are_counted(read):
     rows = read("\n".join([HEADER, *LINES[:5], "", *LINES[5:20]]), replace(possums.SCHEMA, row_number=None))
 
     assert rows.index.tolist() == list(range(1, 21))
     assert rows.index.name == "animal"
-
-
-def test_without_row_numbers_a_row_of_gaps_keeps_its_place(read):
-    text = "\n".join(["name,colour,y", "ann,,", *(f"{n},red,{n}" for n in range(19))])
-
-    assert len(read(text, schema(colour=Categorical()))) == 20
 
 
 def test_numbers_at_their_bounds_are_fine(read):
@@ -315,15 +267,8 @@ def test_numbers_at_their_bounds_are_fine(read):
     assert read(rows, schema(b=Numeric(0, 9)))["b"].agg(["min", "max"]).tolist() == [0, 9]
 
 
-def test_other_columns(read):
-    text = "\n".join(["id,colour,y", *(f"{n},{'red' if n % 2 else 'blue'},{n / 2}" for n in range(10))])
-
-    rows = read(text, schema("id", colour=Categorical()))
-
-    assert rows.loc[3].to_dict() == {"colour": "red", "y": 1.5}
-
-
 ROW_NUMBERS = {
+    "text": (["possum 1 ", "possum 2 "], ["possum 1", "possum 2"]),
     "leading zeros": (["00001", "00002"], ["00001", "00002"]),
     "the same number, written differently": (["007", "7"], ["007", "7"]),
     "like an exponent": (["01E05", "1E5", "100000"], ["01E05", "1E5", "100000"]),
@@ -380,20 +325,6 @@ def test_one_column_full_of_errors_leaves_room_for_those_of_another(read):
 def test_a_missing_column_does_not_hide_wrong_values(read):
     with pytest.raises(DataError, match=r"(?s)there is no column 'skullw'.*line 5, column age: 'old'"):
         read(cell("age", "old").replace("skullw", "breadth", 1))
-
-
-def test_typed_columns_are_checked_like_text():
-    """As they come from a Parquet file."""
-    table = pd.DataFrame({"id": [7, 8], "colour": [1, None], "size": [1, 2], "y": [0.5, 1.5]}, index=[1, 2])
-    table.index.name = "row"
-    columns = schema("id", colour=Categorical(), size=Numeric(0, 9))
-
-    rows = check_columns(table, columns, FileErrors("s3://mine"))
-
-    assert rows.index.tolist() == [7, 8]
-    assert rows.dtypes.astype(str).to_dict() == {"colour": "object", "size": "float64", "y": "float64"}
-    with pytest.raises(DataError, match=r"^s3://mine: row 2, column size: 20\.0 is not between 0 and 9"):
-        check_columns(table.assign(size=[1, 20]), columns, FileErrors("s3://mine"))
 
 
 def test_with_gaps_kept_a_row_counts_that_has_the_target():
