@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-import possums
 import pytest
 from sklearn.datasets import make_regression
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.svm import SVR
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from include.errors import ConfigurationError
@@ -27,28 +27,15 @@ def data(rows: int, features: int) -> tuple[pd.DataFrame, pd.Series]:
     return pd.DataFrame(x, index).add_prefix("x"), pd.Series(y - y.min() + 1, index, name="target")
 
 
-def test_make_model_creates_an_unfitted_regressor_with_the_hyperparameters():
-    model = make_model("sklearn.linear_model.RidgeCV", {"alphas": possums.ALPHAS})
-
-    assert isinstance(model, RidgeCV)
-    assert model.alphas == possums.ALPHAS
-    assert not hasattr(model, "coef_")
-
-
 @pytest.mark.parametrize(
     ("model_class", "hyper_parameters"),
     [
         ("sklearn.ensemble.RandomForestRegressor", {"n_estimators": 5, "max_depth": 3}),
-        ("sklearn.linear_model.LinearRegression", {}),
-        ("sklearn.neighbors.KNeighborsRegressor", {"n_neighbors": 7}),
-        ("sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 5}),
         ("sklearn.linear_model.PoissonRegressor", {}),  # wants targets of 0 or more
         ("sklearn.linear_model.GammaRegressor", {}),  # wants targets above 0
         ("sklearn.compose.TransformedTargetRegressor", {}),
         # these depend on the number of features and of rows
         ("sklearn.cross_decomposition.PLSRegression", {"n_components": 25}),
-        ("sklearn.linear_model.OrthogonalMatchingPursuit", {"n_nonzero_coefs": 25}),
-        ("sklearn.ensemble.HistGradientBoostingRegressor", {"monotonic_cst": [0] * 30, "max_iter": 5}),
         ("sklearn.linear_model.RANSACRegressor", {"min_samples": 150}),
     ],
 )
@@ -57,6 +44,8 @@ def test_any_regressor_can_be_created_and_tried_out(model_class, hyper_parameter
 
     assert type(model).__name__ == model_class.rpartition(".")[2]
     assert hyper_parameters.items() <= model.get_params().items()
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
     try_out(model_class, hyper_parameters, *data(rows=200, features=30), seed=1)
 
 
@@ -96,12 +85,10 @@ def test_an_error_in_the_module_of_a_class_is_named(code, words, tmp_path, monke
     ],
 )
 def test_a_class_that_is_not_a_regressor_is_named(model_class):
-    with pytest.raises(ConfigurationError) as error:
+    with pytest.raises(
+        ConfigurationError, match=f"^{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS"
+    ):
         make_model(model_class, {})
-
-    assert (
-        str(error.value) == f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
-    )
 
 
 def test_a_function_that_is_not_a_regressor_is_never_called(tmp_path):
@@ -114,16 +101,11 @@ def test_a_function_that_is_not_a_regressor_is_never_called(tmp_path):
 @pytest.mark.parametrize(
     ("model_class", "hyper_parameters", "words"),
     [
-        ("sklearn.linear_model.RidgeCV", {"alphabet": [1]}, "'alphabet'"),
         ("sklearn.linear_model.RidgeCV", {"alphas": [-1]}, "alphas == -1, must be > 0"),
-        ("sklearn.linear_model.RidgeCV", {"alphas": "all"}, "Got 'all' instead"),
-        ("sklearn.linear_model.Ridge", {"alpha": None}, "Got None instead"),
         ("sklearn.ensemble.RandomForestRegressor", {"n_estimators": 0}, "Got 0 instead"),
         ("sklearn.ensemble.VotingRegressor", {}, "'estimators'"),
         ("sklearn.linear_model.MultiTaskLasso", {}, "mono-task"),
         ("sklearn.cross_decomposition.PLSRegression", {"n_components": 25}, "upper bound is 5"),
-        ("sklearn.linear_model.OrthogonalMatchingPursuit", {"n_nonzero_coefs": 25}, "number of atoms"),
-        ("sklearn.ensemble.HistGradientBoostingRegressor", {"monotonic_cst": [0] * 13}, "13"),
         ("sklearn.linear_model.RANSACRegressor", {"min_samples": 150}, "min_samples"),
     ],
 )
@@ -246,10 +228,8 @@ def test_raw_rows_are_predicted_as_by_transformer_and_model_one_after_the_other(
 
 
 def test_a_model_that_takes_no_gaps_is_named_before_it_is_trained_on_some():
-    features = pd.DataFrame({"x": [1.0, np.nan, 3.0]})
+    features, target = pd.DataFrame({"x": [1.0, np.nan, 3.0]}), pd.Series([1.0, 2.0, 3.0])
 
     with pytest.raises(ConfigurationError, match=r"RidgeCV doesn't take gaps, and ROWS_WITH_GAPS .* 'drop'"):
-        try_out("sklearn.linear_model.RidgeCV", {}, features, pd.Series([1.0, 2.0, 3.0]), seed=1)
-    try_out(
-        "sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 2}, features, pd.Series([1.0, 2.0, 3.0]), seed=1
-    )
+        try_out("sklearn.linear_model.RidgeCV", {}, features, target, seed=1)
+    try_out("sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 2}, features, target, seed=1)
