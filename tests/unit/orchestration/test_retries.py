@@ -45,14 +45,12 @@ def s3(url: str):
     ("status", "code", "permanent"),
     [
         (403, "InvalidAccessKeyId", True),
-        (403, "SignatureDoesNotMatch", True),
         (404, "NoSuchBucket", True),
         (409, "BucketAlreadyExists", True),
         (409, "BucketAlreadyOwnedByYou", False),
         (409, "OperationAborted", False),
         (400, "RequestTimeout", False),
         (429, "TooManyRequestsException", False),
-        (500, "InternalError", False),
         (503, "SlowDown", False),
     ],
 )
@@ -84,11 +82,8 @@ def test_an_invalid_bucket_name_is_permanent():
     ("status", "code", "permanent"),
     [
         (400, "INVALID_PARAMETER_VALUE", True),
-        (401, "UNAUTHENTICATED", True),
-        (403, "PERMISSION_DENIED", True),
         (404, "RESOURCE_DOES_NOT_EXIST", True),
         (429, "REQUEST_LIMIT_EXCEEDED", False),
-        (500, "INTERNAL_ERROR", False),
         (503, "TEMPORARILY_UNAVAILABLE", False),
     ],
 )
