@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import possums
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -202,17 +203,47 @@ def test_long_row_names_do_not_overlap(rows):
     assert all(left.x1 < right.x0 for left, right in itertools.pairwise(labels))
 
 
+def bars(draw, sizes: list[float], names: list[str]) -> Axes:
+    """The axes of a plot with a bar for each of these sizes."""
+    (axes,) = draw(pd.DataFrame({"coefficient": sizes, "importance": sizes, "std": 0.1}, index=names), SCHEMA).axes
+    return axes
+
+
+def labels(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+@pytest.mark.parametrize(
+    ("draw_bars", "label"),
+    [
+        (plots.coefficients, "change of tail length (cm) per standard deviation of the feature"),
+        (plots.importances, "rise of the RMSE (cm) when the column is shuffled, on animals not seen"),
+    ],
+)
+def test_the_first_bar_is_on_top(draw_bars, label):
+    axes = bars(draw_bars, [-3, 2, 1], ["a", "b", "c"])
+
+    assert labels(axes) == ["c", "b", "a"]
+    assert [bar.get_width() for bar in axes.patches] == [1, 2, -3]
+    assert axes.get_xlabel() == label
+
+
+@pytest.mark.parametrize("draw_bars", [plots.coefficients, plots.importances])
+def test_of_many_bars_the_first_thirty_are_drawn(draw_bars):
+    axes = bars(draw_bars, [*range(200, 0, -1)], [f"x{n}" for n in range(200)])
+
+    assert [bar.get_width() for bar in axes.patches] == list(range(171, 201))
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("draw_bars", [plots.coefficients, plots.importances])
 def test_long_names_of_columns_are_shortened_and_keep_a_bar_each(draw_bars):
     names = [f"How satisfied are you with {what} of the service? Very satisfied" for what in ("speed", "price")]
-    weights = pd.DataFrame({"coefficient": [3.0, 2.0], "importance": [3.0, 2.0], "std": 0.1}, index=names)
 
-    figure = draw_bars(weights, SCHEMA)
+    axes = bars(draw_bars, [3, 2], names)
 
-    draw(figure)
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["How satisfied … Very satisfied"] * 2
+    draw(axes.figure)
+    assert labels(axes) == ["How satisfied … Very satisfied"] * 2
     assert [bar.get_width() for bar in axes.patches] == [2, 3]
 
 
@@ -245,27 +276,6 @@ def test_rows_without_numbers_have_their_name_alone_on_the_axis():
     schema = replace(SCHEMA, row_number=None)
 
     assert plots.predictions(table(3), "a model", schema).axes[0].get_xlabel() == "animal"
-
-
-def test_coefficients_are_bars_with_the_largest_on_top():
-    weights = pd.DataFrame({"coefficient": [-3.0, 2.0, 1.0]}, index=pd.Index(["a", "b", "c"], name="feature"))
-
-    figure = plots.coefficients(weights, SCHEMA)
-
-    draw(figure)
-    axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "b", "a"]
-    assert [bar.get_width() for bar in axes.patches] == [1, 2, -3]
-    assert axes.get_xlabel() == "change of tail length (cm) per standard deviation of the feature"
-    assert axes.get_title(loc="left") == "Coefficients"
-
-
-def test_of_many_coefficients_the_first_thirty_are_drawn():
-    weights = pd.DataFrame({"coefficient": np.arange(200.0, 0, -1)}, index=[f"x{n}" for n in range(200)])
-
-    axes = plots.coefficients(weights, SCHEMA).axes[0]
-
-    assert [bar.get_width() for bar in axes.patches] == list(range(171, 201))
 
 
 @pytest.mark.filterwarnings("error")
@@ -347,15 +357,3 @@ def test_the_drift_plot_says_how_many_gaps_there_are():
     draw(figure)
     assert panels(figure) == ["$age$"]
     assert figure.axes[0].get_xlabel() == "gaps: 0% of the training data, now 60%"
-
-
-def test_importances_are_bars_with_the_most_important_on_top():
-    table = pd.DataFrame({"importance": [2.0, 0.5, -0.1], "std": [0.2, 0.1, 0.1]}, index=["a", "$b$", "c"])
-
-    figure = plots.importances(table, SCHEMA)
-
-    draw(figure)
-    (axes,) = figure.axes
-    assert [bar.get_width() for bar in axes.patches] == [-0.1, 0.5, 2.0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["c", "$b$", "a"]
-    assert "cm" in axes.get_xlabel()
