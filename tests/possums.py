@@ -16,6 +16,8 @@ ALPHAS: list[float] = config.HYPER_PARAMETERS["alphas"]
 TEXT = CSV.read_text()
 HEADER, *LINES = TEXT.splitlines()
 FIFTH = LINES[3]  # the fifth line of the file
+# One that is not in the file.
+ANIMAL = {"site": 3, "Pop": "other", "sex": "m", "age": 4, "hdlngth": 92, "skullw": 57, "totlngth": 87, "footlgth": 67}
 
 
 def edited(edit: Callable[[int, str, str], str]) -> str:

@@ -62,13 +62,9 @@ def test_mlflow_is_the_same_version_everywhere():
     assert len(versions) == 1
 
 
-@pytest.mark.parametrize("name", ADDED)
-def test_services_come_back_and_know_how_they_are(services, name):
-    assert services[name]["restart"] == "unless-stopped"
-    assert services[name]["healthcheck"]["test"][0] == "CMD"
-
-
-def test_mlflow_waits_until_minio_is_healthy(services):
+def test_services_come_back_and_mlflow_waits_until_minio_is_healthy(services):
+    assert {services[name]["restart"] for name in ADDED} == {"unless-stopped"}
+    assert {services[name]["healthcheck"]["test"][0] for name in ADDED} == {"CMD"}
     assert services["mlflow"]["depends_on"]["minio"]["condition"] == "service_healthy"
 
 

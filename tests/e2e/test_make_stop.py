@@ -7,7 +7,7 @@ import subprocess
 from functools import partial
 
 import pytest
-from harness.clone import Clone
+from harness.clone import Clone, use_what_is_installed_here
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(1800)
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     clone = Clone(tmp_path_factory.mktemp("clone"))
-    clone.use_what_is_installed_here()
+    use_what_is_installed_here(clone.folder)
     yield clone
     clone.make("stop")
 

@@ -13,8 +13,19 @@ from harness import ROOT
 from harness.possum_project import put_possums_into
 from include.local_stack.stack import free_port
 
-INSTALLED = (".venv", ".local/mlflow-server")
 FOREIGN = ("AIRFLOW", "AWS_", "MLFLOW_", "PYTHON", "VIRTUAL_ENV", "PREDICTION_ENVIRONMENTS")
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the variables of this process, without those of the tests, of Airflow and of its services."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def use_what_is_installed_here(project: Path) -> None:
+    """Save a copy of the project from installing what is installed already."""
+    (project / ".local").mkdir()
+    for name in (".venv", ".local/mlflow-server"):
+        (project / name).symlink_to(ROOT / name)
 
 
 class Clone:
@@ -24,10 +35,9 @@ class Clone:
         """Clone what is committed here. Nothing of the tests' own environment reaches it."""
         self.folder = folder
         self.ports = {name: str(free_port()) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "S3_PORT")}
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self.shell: dict[str, Any] = {
             "cwd": folder,
-            "env": inherited | self.ports,
+            "env": plain_environment() | self.ports,
             "stdin": subprocess.DEVNULL,
             "text": True,
         }
@@ -36,12 +46,6 @@ class Clone:
         self.git("add", "--all")
         author = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
         self.git(*author, "commit", "-q", "--allow-empty", "-m", "Take the possums")
-
-    def use_what_is_installed_here(self) -> None:
-        """Save the clone from installing what the project has installed already."""
-        (self.folder / ".local").mkdir()
-        for name in INSTALLED:
-            (self.folder / name).symlink_to(ROOT / name)
 
     def git(self, *words: str) -> str:
         """Run git in the clone and return what it prints."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from include import config
+import possums
 
-POSSUMS = (config.INCLUDE / "possum.csv").read_text()
+from include import config
 
 
 def test_bad_data(fails, tmp_path, monkeypatch):
-    (tmp_path / "bad.csv").write_text(POSSUMS.replace("8,94.1", "8,about 94"))
+    (tmp_path / "bad.csv").write_text(possums.TEXT.replace("8,94.1", "8,about 94"))
     monkeypatch.setattr(config, "INCLUDE", tmp_path)
 
     text = fails("feature_eng", data_file="bad.csv")

@@ -7,8 +7,6 @@ import pytest
 from include import config
 from include.orchestration import DAG_IDS
 
-MODEL = "Reg_RidgeCV_possums"
-
 
 @pytest.mark.parametrize("dag_id", DAG_IDS)
 def test_every_task_can_run_again(dag_id, dags, pipeline_runs, run_again, snapshot):
@@ -32,17 +30,17 @@ def test_what_an_attempt_left_unfinished_goes(pipeline_runs, tracked, client, ru
 
 
 def test_missing_lines_are_added_to_the_requirements_once(pipeline_runs, client, s3, run_again):
-    version = client.get_model_version_by_alias(MODEL, "champion")
-    key = version.source.removeprefix("s3://mlflowdatapossums/") + "/requirements.txt"
-    complete = s3.get_object(Bucket="mlflowdatapossums", Key=key)["Body"].read().decode().splitlines()
+    version = client.get_model_version_by_alias(config.REGISTERED_MODEL, "champion")
+    _, _, bucket, folder = version.source.split("/", 3)
+    place = {"Bucket": bucket, "Key": f"{folder}/requirements.txt"}
+    complete = s3.get_object(**place)["Body"].read().decode().splitlines()
     without = [line for line in complete if not line.startswith(("boto3==", "botocore==", "pyarrow=="))]
-    s3.put_object(Bucket="mlflowdatapossums", Key=key, Body="\n".join(without).encode())
+    s3.put_object(**place, Body="\n".join(without).encode())
 
     for _ in range(2):
         run_again(pipeline_runs[-1]["predict"], "add_line_to_file")
 
-    lines = s3.get_object(Bucket="mlflowdatapossums", Key=key)["Body"].read().decode().splitlines()
-    assert sorted(lines) == sorted(complete)
+    assert sorted(s3.get_object(**place)["Body"].read().decode().splitlines()) == sorted(complete)
 
 
 def test_a_folder_for_plots_that_cannot_be_written(pipeline_runs, run_again, tmp_path, monkeypatch, caplog):

@@ -30,8 +30,6 @@ COLUMNS: dict[str, Column] = {
     TARGET: Numeric(5, 100),  # tail length, cm
 }
 MAX_CATEGORIES = 100  # of one column: each becomes a feature
-# What a model is given: "drop" leaves out rows with a gap; "keep" is for regressors that take gaps, such as
-# sklearn.ensemble.HistGradientBoostingRegressor.
 ROWS_WITH_GAPS = "drop"
 SCHEMA = Schema(
     COLUMNS, TARGET, TARGET_LABEL, TARGET_UNIT, ROW, ROW_NUMBER, MAX_CATEGORIES, keep_gaps=ROWS_WITH_GAPS == "keep"
@@ -41,10 +39,7 @@ SCHEMA = Schema(
 
 MODEL_CLASS = "sklearn.linear_model.RidgeCV"  # any scikit-learn regressor
 MODEL_NAME = MODEL_CLASS.rpartition(".")[2]
-HYPER_PARAMETERS: dict[str, Any] = {
-    "alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]
-}  # np.logspace(-3, 1, num=30)
-# What Airflow's trigger form takes for them, as JSON Schema. A hyperparameter without a rule takes anything.
+HYPER_PARAMETERS: dict[str, Any] = {"alphas": [10 ** (-3 + 4 * i / 29) for i in range(30)]}
 HYPER_PARAMETER_RULES: dict[str, dict[str, Any]] = {
     "alphas": {
         "description": "the strengths of regularisation to choose from, each greater than 0",
