@@ -1,5 +1,3 @@
-"""Sites that the faults are brought about on."""
-
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,3 @@
-"""Stacks as `make run` starts them, for tests."""
-
 from __future__ import annotations
 
 from pathlib import Path

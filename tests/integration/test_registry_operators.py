@@ -1,5 +1,3 @@
-"""The registry operators against the real MLflow."""
-
 from __future__ import annotations
 
 import multiprocessing

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
 
 import pandas as pd
+import possums
 import pytest
 from airflow.models import RenderedTaskInstanceFields, XCom
 from airflow.utils.session import create_session
@@ -38,15 +38,12 @@ HOSTILE = [
 def hostile_folder(tmp_path_factory):
     """A folder like include/, with the possums at sites and under numbers of hostile names."""
     folder = tmp_path_factory.mktemp("hostile")
-    with (config.INCLUDE / "possum.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["case"] = f"{HOSTILE[int(row['site']) - 1]} {row['case']}"
-        row["site"] = HOSTILE[int(row["site"]) - 1]
-    with (folder / "possum.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+
+    def renamed(line: int, name: str, value: str) -> str:
+        site = HOSTILE[int(possums.LINES[line - 2].split(",")[1]) - 1]
+        return {"case": f"{site} {value}", "site": site}.get(name, value)
+
+    (folder / "possum.csv").write_text(possums.edited(renamed))
     return folder
 
 

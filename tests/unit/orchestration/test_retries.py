@@ -64,18 +64,15 @@ def test_errors_of_s3(status, code, permanent, server):
     assert is_permanent(error.value) == permanent
 
 
-def test_an_s3_store_that_is_down_is_transient():
-    with pytest.raises(Exception, match="Could not connect") as error:
-        s3("http://127.0.0.1:9").create_bucket(Bucket="data")
+@pytest.mark.parametrize(
+    ("bucket", "words", "permanent"),
+    [("data", "Could not connect", False), ("no bucket!", "Invalid bucket name", True)],
+)
+def test_errors_before_s3_is_reached(bucket, words, permanent):
+    with pytest.raises(Exception, match=words) as error:
+        s3("http://127.0.0.1:9").create_bucket(Bucket=bucket)
 
-    assert not is_permanent(error.value)
-
-
-def test_an_invalid_bucket_name_is_permanent():
-    with pytest.raises(Exception, match="Invalid bucket name") as error:
-        s3("http://127.0.0.1:9").create_bucket(Bucket="no bucket!")
-
-    assert is_permanent(error.value)
+    assert is_permanent(error.value) == permanent
 
 
 @pytest.mark.parametrize(
