@@ -49,7 +49,7 @@ def test_airflow_itself_comes_with_the_image():
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_requirements_resolve_beside_airflow(tmp_path, python):
+def test_requirements_resolve_next_to_airflow(tmp_path, python):
     (wanted := tmp_path / "wanted.txt").write_text(f"-r {ROOT / 'requirements.txt'}\napache-airflow=={AIRFLOW}\n")
     options = ("--no-header", "--no-annotate", "--no-config", "--python-version", python)
     command = [find_uv_bin(), "pip", "compile", "-q", *options, wanted]

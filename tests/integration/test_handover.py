@@ -29,7 +29,7 @@ def returned(run, task_id: str):
 
 @pytest.fixture
 def triggered(dags):
-    """Makes a run of a DAG as Airflow does when these runs have announced something. None of its tasks has run."""
+    """Creates a run of a DAG as Airflow does when these runs have announced something. None of its tasks has run."""
     made = []
 
     def trigger(dag_id: str, *sources, conf: dict | None = None):

@@ -293,20 +293,12 @@ def test_the_predictions_run_says_what_predicted_and_how_well(runs):
     assert run.data.metrics["drift_max"] == 0
 
 
-@pytest.mark.parametrize(
-    ("dag_id", "task_id", "key"),
-    [
-        ("feature_eng", "build_features", "mlflow_run_page"),
-        ("train", "train_model", "mlflow_run_page"),
-        ("train", "register_model.create_model_version", "model_version_page"),
-        ("train", "register_model.transition_model", "model_version_page"),
-        ("train", "choose_champion", "model_version_page"),
-        ("predict", "run_prediction", "model_version_page"),
-        ("predict", "compare_with_training", "mlflow_run_page"),
-        ("predict", "plot_predictions", "mlflow_run_page"),
-    ],
-)
-def test_a_task_has_a_button_to_its_run_or_version_in_mlflow(dag_id, task_id, key, pipeline_runs):
-    page = pipeline_runs[1][dag_id].get_task_instance(task_id).xcom_pull(task_id, key=key)
+def test_every_button_to_a_run_or_version_in_mlflow_has_its_page(dags, pipeline_runs):
+    pages = {"MLflow run": r"experiments/\d+/runs/\w+", "Model version": rf"models/{MODEL}/versions/2"}
+    tasks = [(run, task) for dag_id, run in pipeline_runs[1].items() for task in dags[dag_id].tasks]
+    buttons = [(run, task.task_id, link) for run, task in tasks for link in task.operator_extra_links]
 
-    assert re.fullmatch(rf"experiments/\d+/runs/\w+|models/{MODEL}/versions/2", page)
+    for run, task_id, link in buttons:
+        if link.name in pages:
+            page = run.get_task_instance(task_id).xcom_pull(task_id, key=link.key)
+            assert re.fullmatch(pages[link.name], page), task_id

@@ -57,12 +57,12 @@ def test_every_way_to_hand_over_rows(kind, rows, as_outsider):
     np.testing.assert_allclose(predicted["prediction"], mlflow.sklearn.load_model(uri).predict(rows))
 
 
-def test_a_model_that_is_missing_fails_for_good(rows):
+def test_a_missing_model_fails_without_retry(rows):
     with pytest.raises(AirflowFailException, match=f"{MODEL}.*99"):
         predict(f"models:/{MODEL}/99", rows)
 
 
-def test_a_missing_column_is_named_and_not_tried_again(rows):
+def test_a_missing_column_is_named_and_fails_without_retry(rows):
     with pytest.raises(AirflowFailException, match=r"Model is missing inputs \['footlgth'\]"):
         predict(f"models:/{MODEL}/Staging", rows.drop(columns="footlgth"))
 

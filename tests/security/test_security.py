@@ -1,4 +1,4 @@
-"""One pass with logins, restricted rights and hostile labels; what it gives away, and what wrong logins do."""
+"""A pipeline run with logins, restricted rights and hostile labels; what it gives away, and what wrong logins do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong value in include/config.py is refused when it is imported, by the name of the setting and with the cure."""
+"""A wrong value in include/config.py is rejected when it is imported, by the name of the setting and with the cure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A schema that no file could fit is refused, by the name of the setting in include/config.py and with the cure."""
+"""A schema that no file could fit is rejected, by the name of the setting in include/config.py and with the cure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_any_text_may_be_the_name_of_a_column(name):
     assert Schema({"x": Numeric(), name: Numeric()}, name, "y", "cm").target == name
 
 
-REFUSED = {
+REJECTED = {
     "no such target": ({"target": "length"}, "TARGET", "Name one that it has"),
     "labels as the target": ({"target": "sex"}, "TARGET", "Name one that it has"),
     "a list for the columns": ({"columns": ["sex", "tail"]}, "COLUMNS", "Make it a dictionary"),
@@ -54,7 +54,7 @@ COLUMNS = {
     "one text as labels": ("x", Categorical("fm"), "tuple of text"),
     "more labels than may be": ("x", Categorical(tuple(map(str, range(101)))), r"raise MAX_CATEGORIES \(100\)"),
 }
-REFUSED |= {
+REJECTED |= {
     case: ({"columns": {**SCHEMA.columns, name: column}}, "COLUMNS", cure)
     for case, (name, column, cure) in COLUMNS.items()
 }
@@ -69,7 +69,7 @@ def test_labels_without_parentheses_of_their_own_are_rejected():
     assert str(error.value).endswith("Write Categorical(('f', 'm')).")
 
 
-@pytest.mark.parametrize(("change", "setting", "cure"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("change", "setting", "cure"), REJECTED.values(), ids=REJECTED)
 def test_a_schema_that_cannot_be_used_is_rejected(change, setting, cure):
     with pytest.raises(ConfigurationError, match=rf"(?s)^{setting} in include/config.py .*{cure}"):
         replace(SCHEMA, **change)
