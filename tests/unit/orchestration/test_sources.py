@@ -54,6 +54,13 @@ def test_hosts_may_be_a_list_and_written_in_capitals(monkeypatch):
     assert sources.allowed_hosts() == ("data.example.org",)
 
 
+@pytest.mark.parametrize("data_file", ["possum.csv", "s3://lab/possum.csv"])
+def test_only_an_https_address_allows_its_host(data_file, monkeypatch):
+    monkeypatch.setattr(config, "DATA_FILE", data_file)
+
+    assert sources.allowed_hosts() == ()
+
+
 @pytest.mark.parametrize(
     "address",
     [
