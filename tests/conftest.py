@@ -12,11 +12,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 from harness import NEED_THE_STACK, ROOT, STACK_IS_INSTALLED
-from harness.airflow_settings import HOME, remove_own_airflow, use_own_airflow
+from harness.airflow_settings import HOME, remove_own_airflow
 from harness.possum_project import POSSUM_PROJECT
 
 sys.path.insert(0, str(POSSUM_PROJECT))  # before anything imports include
-use_own_airflow()  # before anything imports Airflow
 collect_ignore = [] if STACK_IS_INSTALLED else list(NEED_THE_STACK)
 
 

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 from harness import ROOT
+from harness.airflow_settings import use_own_airflow
 from readers import line_by_line
+
+use_own_airflow()  # before a test imports Airflow
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,8 @@
-"""The settings of the Airflow that runs inside the tests' own process. It reads them when it is imported."""
+"""The settings of the Airflow that runs inside the tests' own process.
+
+Airflow reads them when it is imported. The conftest.py of each folder whose tests import Airflow therefore calls
+`use_own_airflow`; for the other tests nothing changes.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,9 @@ from pathlib import Path
 
 from harness import ROOT, STACK_IS_INSTALLED
 
-# Created by the first that needs it.
-HOME = Path(tempfile.gettempdir()).resolve() / f"pipeline tests {uuid.uuid4().hex}"
+HOME = (
+    Path(tempfile.gettempdir()).resolve() / f"pipeline tests {uuid.uuid4().hex}"
+)  # created by the first that needs it
 
 
 @functools.cache

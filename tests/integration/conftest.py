@@ -8,8 +8,11 @@ import logging
 
 import pandas as pd
 import pytest
+from harness.airflow_settings import use_own_airflow
 
 from include import config
+
+use_own_airflow()  # before a test imports Airflow
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from harness.airflow_settings import use_own_airflow
 from harness.guarded_services import ADMIN_KEY, ADMIN_SECRET, BUCKETS, guarded_services
+
+use_own_airflow()  # before a test imports Airflow
 
 
 @pytest.fixture(scope="session")
