@@ -213,8 +213,20 @@ def test_it_makes_what_the_config_says(made):
     assert "predicts the progression of the disease of one patient in points" in made["versions"]
     assert "n_estimators" in made["DAGs"]
     assert list(table(made["s3://clinic/diabetes_predictions.csv"])) == ["patient", "true", "predicted"]
-    assert "s3://clinic/diabetes_features.csv" in made
     assert any(key.startswith("s3://clinicmodels/") for key in made)
+
+
+def test_rows_with_gaps_are_left_out_and_labels_encoded(made):
+    features = table(made["s3://clinic/diabetes_features.csv"])
+
+    assert 420 < len(features) < 442
+    assert {"sex_man", "sex_woman", "clinic_harbour", "clinic_north", "bmi"} <= set(features)
+
+
+def test_the_forest_is_better_than_the_mean(made):
+    found = dict(re.findall(r"'((?:cv|baseline)_rmse)': ([\d.]+)", made["run RandomForestRegressor"]))
+
+    assert float(found["cv_rmse"]) < 0.9 * float(found["baseline_rmse"])
 
 
 def test_new_patients_are_predicted_from_a_file(made):
