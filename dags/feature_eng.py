@@ -34,7 +34,7 @@ from include.modeling.rows import read_training_rows
 from include.operators.csv_file import CSVFile
 from include.operators.links import ExperimentLink, ObjectLink, RunLink, linked
 from include.operators.s3 import S3CreateBucketOperator
-from include.orchestration import defaults, sources
+from include.orchestration import defaults, sources, upstream
 from include.orchestration.datasets import FEATURES
 from include.tracking import experiment
 from include.tracking.session import mlflow_task, task_boundary
@@ -88,6 +88,7 @@ def extract_data() -> pd.DataFrame:
     context = get_current_context()
     data_file = sources.read_data_file(defaults.run_params(context)["data_file"])
     context["ti"].xcom_push("data_version", data_file.version)
+    upstream.push_schema()
     return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS)
 
 

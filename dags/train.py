@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 @aql.dataframe
 @task_boundary
 def fetch_feature_df() -> File:
+    upstream.push_schema()
     return upstream.feature_eng_run().frame_reference("build_features")
 
 

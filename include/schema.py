@@ -120,6 +120,11 @@ class Schema:
         """The columns that the target is predicted from, in their order."""
         return [name for name in self.columns if name != self.target]
 
+    @property
+    def fingerprint(self) -> str:
+        """The settings that decide which rows are used and which features they become, as text."""
+        return repr((dict(self.columns), self.target, self.keep_gaps))
+
 
 def _check_name(setting: str, name: str) -> None:
     if not isinstance(name, str) or not name or name != name.strip():

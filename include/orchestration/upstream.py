@@ -14,6 +14,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from astro.files import File
 
+from include import config
 from include.errors import ConfigurationError, DataError
 from include.orchestration.datasets import FEATURES, MODEL
 
@@ -81,13 +82,32 @@ class UpstreamRun:
 
 
 def feature_eng_run() -> UpstreamRun:
-    """Return the run of feature_eng that the running task works for."""
-    return _upstream_run(FEATURES, "feature_eng")
+    """Return the run of feature_eng that the running task works for.
+
+    Raises:
+        ConfigurationError: It read its rows by another schema than `include/config.py` has now.
+        DataError: See `_upstream_run`.
+    """
+    return _with_this_schema(_upstream_run(FEATURES, "feature_eng"), "extract_data")
 
 
 def train_run() -> UpstreamRun:
-    """Return the run of train that the running task works for."""
-    return _upstream_run(MODEL, "train")
+    """Return the run of train that the running task works for. Raises what `feature_eng_run` does."""
+    return _with_this_schema(_upstream_run(MODEL, "train"), "fetch_feature_df")
+
+
+def push_schema() -> None:
+    """Push the schema for the tasks downstream, which need the same one, from the running task."""
+    get_current_context()["ti"].xcom_push("schema", config.SCHEMA.fingerprint)
+
+
+def _with_this_schema(run: UpstreamRun, task_id: str) -> UpstreamRun:
+    if run.output(task_id, key="schema") != config.SCHEMA.fingerprint:
+        raise ConfigurationError(
+            f"The features of {run.dag_id}, run {run.run_id}, were made with other COLUMNS, another TARGET or other "
+            "ROWS_WITH_GAPS than include/config.py has now. Trigger feature_eng, or change the settings back."
+        )
+    return run
 
 
 def _upstream_run(dataset: Dataset, dag_id: str) -> UpstreamRun:

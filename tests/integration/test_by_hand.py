@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from airflow.utils import timezone
 from airflow.utils.session import create_session
+
+from include import config
 
 LONG_AGO = datetime(2023, 6, 1, tzinfo=UTC)
 
@@ -45,6 +48,22 @@ def test_a_run_that_found_nothing_new_is_not_worked_for(run_part, pipeline_runs,
     assert f"newest successful run of feature_eng: {pipeline_runs[-1]['feature_eng'].run_id}" in caplog.text
     with create_session() as session:
         session.delete(session.merge(skipped))
+
+
+@pytest.mark.parametrize("dag_id", ["train", "predict"])
+@pytest.mark.parametrize(
+    "other",
+    [{"keep_gaps": True}, {"columns": {name: config.COLUMNS[name] for name in ("age", "sex", "taill")}}],
+    ids=["gaps", "columns"],
+)
+def test_what_was_made_with_other_settings_is_not_worked_on(dag_id, other, run_dag, pipeline_runs, monkeypatch, caplog):
+    monkeypatch.setattr(config, "SCHEMA", replace(config.SCHEMA, **other))
+
+    with caplog.at_level(logging.ERROR):
+        run = run_dag(dag_id, state="failed")
+
+    assert "were made with other COLUMNS, another TARGET or other ROWS_WITH_GAPS" in caplog.text
+    assert all(task.try_number <= 2 for task in run.get_task_instances())  # as above
 
 
 def test_its_own_hyperparameters_reach_the_model(run_part, tracked):
