@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import RegressorMixin, clone
+from sklearn.base import RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import Pipeline
 
-from include.errors import ConfigurationError, DataError
+from include.errors import DataError
 from include.modeling.features import make_transformer, usable_rows
-from include.modeling.models import on_raw_rows, threads_for
+from include.modeling.models import fit_and_predict, on_raw_rows, threads_for
 from include.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def cross_validate(
         with_importances: Whether to measure the permutation importance of each column.
 
     Raises:
-        ConfigurationError: These rows can't train the model, or it predicts something that is not a number.
+        ConfigurationError: See `models.fit_and_predict`.
     """
     true = target.to_numpy()
     scores, importances, out_of_fold = [], [], np.full(len(true), np.nan)
@@ -160,16 +160,8 @@ def cross_validate(
         # A rare label is unknown in the fold that holds its rows out: nothing to be done, and said in every fold.
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
         for train, test in splits.split(rows):
-            try:
-                fitted = clone(estimator).fit(rows.iloc[train], true[train])
-                predicted = np.asarray(fitted.predict(rows.iloc[test])).ravel()
-                scores.append(errors(true[test], predicted))
-            except (TypeError, ValueError) as error:
-                model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-                raise ConfigurationError(
-                    f"{model} can't be trained on these rows: {str(error).rstrip('.')}. "
-                    "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
-                ) from error
+            fitted, predicted = fit_and_predict(estimator, rows.iloc[train], true[train], rows.iloc[test])
+            scores.append(errors(true[test], predicted))
             if len(scores) <= plan.folds:
                 out_of_fold[test] = predicted
                 if with_importances:

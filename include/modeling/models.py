@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+import textwrap
+import traceback
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import get_tags
@@ -42,9 +45,14 @@ def make_model(model_class: str, hyper_parameters: Mapping[str, Any]) -> Regress
         raise ConfigurationError(
             f"{model_class} is not a scikit-learn regressor. Correct MODEL_CLASS in include/config.py."
         )
-    accepted = ", ".join(inspect.signature(regressor).parameters)
-    with _rejections(model_class, hyper_parameters, f"It accepts {accepted}. "):
+    try:
         return regressor(**hyper_parameters)
+    except (TypeError, ValueError) as error:
+        accepted = ", ".join(inspect.signature(regressor).parameters)
+        raise ConfigurationError(
+            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
+            f"It accepts {accepted}. Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+        ) from None
 
 
 def on_raw_rows(transformer: Pipeline, model: RegressorMixin) -> Pipeline:
@@ -58,7 +66,7 @@ def on_raw_rows(transformer: Pipeline, model: RegressorMixin) -> Pipeline:
 def try_out(
     model_class: str, hyper_parameters: Mapping[str, Any], features: pd.DataFrame, target: pd.Series, seed: int
 ) -> RegressorMixin:
-    """Create an unfitted regressor, and fit a clone to some of the rows that it will be trained on.
+    """Create an unfitted regressor, and let it learn and predict some of the rows that it will be trained on.
 
     Raises:
         ConfigurationError: As `make_model` does, and for hyperparameters or gaps that these rows don't allow.
@@ -73,11 +81,52 @@ def try_out(
     sample = features.sample(min(len(features), TRIAL_ROWS), random_state=seed)
     try:
         with threads_for(len(sample)):
-            clone(model).fit(sample, target.loc[sample.index])
-    except (TypeError, ValueError):  # all rows may be enough where a sample is too small
-        with _rejections(model_class, hyper_parameters), threads_for(len(features)):
-            clone(model).fit(features, target)
+            fit_and_predict(model, sample, target.loc[sample.index], sample)
+    except ConfigurationError:  # all rows may be enough where a sample is too small
+        with threads_for(len(features)):
+            fit_and_predict(model, features, target, features)
     return model
+
+
+def fit_and_predict(
+    estimator: RegressorMixin | Pipeline, rows: pd.DataFrame, target: ArrayLike, new: pd.DataFrame
+) -> tuple[RegressorMixin | Pipeline, NDArray[np.float64]]:
+    """Fit a clone of a regressor to rows and their `target`. Return it, and what it predicts for the `new` rows.
+
+    Raises:
+        ConfigurationError: It raises an error, or does not predict one finite number for each row.
+    """
+    model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    try:
+        fitted = clone(estimator).fit(rows, target)
+        predicted = np.asarray(fitted.predict(new)).ravel()
+    except MemoryError:
+        raise
+    except Exception as error:  # of a class of the user's own, whatever it raises
+        raise ConfigurationError(
+            f"{_shortened(model)} can't be trained on these rows: {_reason(error, model)}. "
+            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+        ) from error
+    if len(predicted) != len(new) or predicted.dtype.kind not in "buif" or not np.isfinite(predicted).all():
+        raise ConfigurationError(
+            f"{_shortened(model)} doesn't predict one finite number for each row. "
+            "Correct HYPER_PARAMETERS or MODEL_CLASS in include/config.py, or the class."
+        )
+    return fitted, predicted
+
+
+def _shortened(model: RegressorMixin) -> str:
+    return textwrap.shorten(str(model), 200, placeholder=" ...")
+
+
+def _reason(error: Exception, model: RegressorMixin) -> str:
+    """Return what is wrong; for a class that isn't scikit-learn's, with the place in its code."""
+    if type(model).__module__.startswith("sklearn."):
+        return str(error).rstrip(".")
+    file = inspect.getsourcefile(type(model))
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    place = f" ({file}, line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def threads_for(rows: int) -> contextlib.AbstractContextManager[object]:
@@ -100,15 +149,3 @@ def coefficients(model: RegressorMixin, features: pd.Index) -> pd.DataFrame | No
         return None
     table = pd.DataFrame({"coefficient": np.ravel(values)}, index=features.rename("feature"))
     return table.sort_values("coefficient", key=abs, ascending=False)
-
-
-@contextlib.contextmanager
-def _rejections(model_class: str, hyper_parameters: Mapping[str, Any], hint: str = "") -> Iterator[None]:
-    """Say which hyperparameters a regressor has rejected, and why."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"{model_class} doesn't accept the hyperparameters {dict(hyper_parameters)}: {str(error).rstrip('.')}. "
-            f"{hint}Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
-        ) from None

@@ -222,12 +222,12 @@ def test_any_regressor_can_be_evaluated(model, possums):
 
 @pytest.mark.parametrize(
     ("model", "words"),
-    [(KNeighborsRegressor(n_neighbors=90), "n_neighbors <= n_samples_fit"), (RidgeCV(alphas=[]), "NaN")],
+    [
+        (KNeighborsRegressor(n_neighbors=90), "can't be trained on these rows: .*n_neighbors <= n_samples_fit"),
+        (RidgeCV(alphas=[]), "doesn't predict one finite number for each row"),
+    ],
     ids=["too few rows for it", "it predicts no numbers"],
 )
 def test_a_model_that_these_rows_cannot_train(model, words, possums):
-    with pytest.raises(ConfigurationError, match="can't be trained on these rows") as error:
+    with pytest.raises(ConfigurationError, match=f"{words}.*Correct HYPER_PARAMETERS"):
         cross_validate(model, possums[["hdlngth"]], possums["taill"], plan(len(possums)))
-
-    assert words in str(error.value)
-    assert "Correct HYPER_PARAMETERS" in str(error.value)

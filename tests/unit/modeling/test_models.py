@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -112,7 +113,9 @@ def test_hyperparameters_that_a_fit_rejects_are_named_with_the_reason(model_clas
         try_out(model_class, hyper_parameters, *data(rows=100, features=5), seed=1)
 
     message = str(error.value)
-    assert message.startswith(f"{model_class} doesn't accept the hyperparameters {hyper_parameters}: ")
+    name = model_class.rpartition(".")[2]
+    assert re.match(rf"{name}\(.*\) can't be trained on these rows: |{model_class} doesn't accept the hyper", message)
+    assert all(str(value) in message for value in hyper_parameters.values())
     assert message.endswith(". Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters.")
     assert words in message
 
@@ -121,6 +124,40 @@ def test_an_unknown_hyperparameter_is_answered_with_the_known_ones():
     rejected = r"doesn't accept the hyperparameters {'alphabet': 1}: .*'alphabet'. It accepts alpha, fit_intercept, "
     with pytest.raises(ConfigurationError, match=rejected):
         make_model("sklearn.linear_model.Ridge", {"alphabet": 1})
+
+
+class Mistaken(LinearRegression):
+    """Has a mistake in its code."""
+
+    def fit(self, X, y):
+        return X.shapes
+
+
+class Odd(LinearRegression):
+    """Predicts what is asked for."""
+
+    def __init__(self, predicts: object = None) -> None:
+        super().__init__()
+        self.predicts = predicts
+
+    def predict(self, X):
+        return self.predicts
+
+
+def test_a_mistake_in_a_class_of_ones_own_is_shown_with_its_place():
+    place = rf"AttributeError: .*'shapes' \({re.escape(__file__)}, line \d+\)"
+    with pytest.raises(ConfigurationError, match=rf"Mistaken\(\) can't be trained on these rows: {place}"):
+        try_out(f"{__name__}.Mistaken", {}, *data(rows=20, features=3), seed=1)
+
+
+@pytest.mark.parametrize(
+    "predicts",
+    [[float("nan")] * 20, [float("inf")] * 20, ["1"] * 20, [1.0] * 19, [[1.0, 2.0]] * 20, [1j] * 20, None],
+    ids=["gaps", "infinite", "text", "too few", "two for each row", "complex", "nothing"],
+)
+def test_predictions_that_are_not_a_number_for_each_row_are_no_fault_of_the_rows(predicts):
+    with pytest.raises(ConfigurationError, match=r"^Odd\(.* doesn't predict one finite number for each row"):
+        try_out(f"{__name__}.Odd", {"predicts": predicts}, *data(rows=20, features=3), seed=1)
 
 
 class Counting(LinearRegression):
