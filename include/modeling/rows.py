@@ -133,9 +133,9 @@ def _numbers(values: pd.Series, column: Numeric, errors: FileErrors) -> pd.Serie
         numbers = _parsed_numbers(values, errors)
     too_large = numbers.abs() > TOO_LARGE
     errors.add_cells(numbers, too_large, "is infinite or too large. Correct it, or leave the cell empty.")
-    bounds = f"{column.low:.15g} and {column.high:.15g}"
-    outside = ((numbers < column.low) | (numbers > column.high)) & ~too_large
-    errors.add_cells(numbers, outside, f"is not between {bounds}. {errors.cure('Correct it', 'the bounds in COLUMNS')}")
+    cure = errors.cure("Correct it", "the bounds in COLUMNS")
+    errors.add_cells(numbers, (numbers < column.low) & ~too_large, f"is below {column.low:.15g}. {cure}")
+    errors.add_cells(numbers, (numbers > column.high) & ~too_large, f"is above {column.high:.15g}. {cure}")
     return numbers
 
 
@@ -163,10 +163,10 @@ def _labels(values: pd.Series, column: Categorical, max_categories: int, errors:
         why = "looks like a formula. Write it as plain text."
     if len(wrong):
         errors.add_cells(labels, labels.isin(wrong), why)
-    if len(found) > max_categories:
+    if len(found) > max_categories and not errors.new_rows:
         errors.add(
             f"column {values.name}: {len(found):,} different labels, more than MAX_CATEGORIES ({max_categories}). "
-            + errors.cure("Use fewer", "take the column out of COLUMNS or raise MAX_CATEGORIES")
+            "Use fewer, or take the column out of COLUMNS or raise MAX_CATEGORIES in include/config.py."
         )
     return labels
 
