@@ -149,6 +149,11 @@ def main(command: str, *arguments: str) -> int:
     except SyntaxError as error:
         console.print(f"\n[red bold]Failed.[/] {error.filename}, line {error.lineno}: {error.msg}. Correct it.")
         return 1
+    except requests.ConnectionError as error:
+        console.print(
+            f"\n[red bold]Failed.[/] A service no longer answers: {escape(str(error))}. Is it up? make status"
+        )
+        return 1
     except (StackError, PipelineError, ConfigurationError, requests.RequestException) as error:
         console.print(f"\n[red bold]Failed.[/] {escape(str(error))}")
         return 1

@@ -63,7 +63,8 @@ def create(environment: Path) -> None:
     pinned_uv = re.findall(r"^uv==.*?(?=^\S)", (LOCKS / "airflow.txt").read_text(), re.DOTALL | re.MULTILINE)
     requirements = environment / "uv.txt"
     requirements.write_text("".join(pinned_uv))
-    command(environment / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes", "-r", requirements)
+    pip = (environment / "bin" / "python", "-m", "pip", "install", "--no-user", "-q")  # whatever PIP_USER says
+    command(*pip, "--require-hashes", "-r", requirements)
 
 
 def command(*words: str | Path) -> None:

@@ -41,7 +41,9 @@ def serve(stack: Stack, name: str) -> None:
     try:
         version = mlflow.MlflowClient().get_model_version_by_alias(name, "champion")
     except MlflowException as error:
-        raise StackError(f"{name} has no champion in the MLflow at {tracking_uri}: {error}. Run: make run") from None
+        raise StackError(
+            f"{name} has no champion in the MLflow at {tracking_uri}: {str(error).rstrip('.')}. Run: make run"
+        ) from None
     if "serving_model" not in version.tags:
         raise StackError(
             f"Version {version.version} of {name}, the champion, has no tag serving_model, which names the model to "

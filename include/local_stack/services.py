@@ -196,14 +196,16 @@ def words(*parts: object) -> list[str]:
 def as_postgres(folder: Path, *parts: object) -> list[str]:
     """Return a command of PostgreSQL for its data in `folder`. PostgreSQL does not run as root: root runs it as nobody.
 
-    If the project is in a folder that only root may enter, like /root, nobody gets the right to enter folders and to
-    read. Writing stays limited to what belongs to nobody.
+    If only root may read the project, since it is in a folder like /root or was installed with a umask of 077, nobody
+    gets the right to enter folders and to read. Writing stays limited to what belongs to nobody.
     """
     if os.geteuid() != 0:
         return words(*parts)
     above = {*folder.resolve().parents, *POSTGRES.resolve().parents}
+    can_enter = all(each.stat().st_mode & stat.S_IXOTH for each in above)
+    can_read = all(each.stat().st_mode & stat.S_IROTH for each in POSTGRES.iterdir())
     rights: tuple[str, ...] = ()
-    if not all(each.stat().st_mode & stat.S_IXOTH for each in above):
+    if not (can_enter and can_read):
         # With the fix-up, access(2) would look without that right.
         right = "+dac_read_search"
         rights = (f"--inh-caps={right}", f"--ambient-caps={right}", "--securebits=+no_setuid_fixup")

@@ -273,6 +273,7 @@ class Stack:
 
         settings = self.shared_variables()
         settings[f"{DESTINATION} (ARTIFACTS_URL)"] = settings.pop(DESTINATION, config.ARTIFACTS_URL)
+        settings["the project's folder"] = str(ROOT)
         settings["the installed packages"] = (LOCKS / "airflow.txt").read_text() + (LOCKS / "mlflow.txt").read_text()
         settings["the project's own code"] = Path(__file__).read_text() + Path(services.__file__).read_text()
         return {name: hashlib.sha256(value.encode()).hexdigest() for name, value in settings.items()}

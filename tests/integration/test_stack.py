@@ -131,6 +131,14 @@ def test_packages_that_were_installed_meanwhile_need_a_new_start(lock, small, tm
         small.start("s3")
 
 
+def test_a_folder_that_was_moved_under_running_services_needs_a_new_start(small, monkeypatch):
+    small.start("s3")
+    monkeypatch.setattr("include.local_stack.stack.ROOT", Path("/elsewhere"))
+
+    with pytest.raises(StackError, match=r"Changed since then: the project's folder\. "):
+        small.start("s3")
+
+
 def test_code_of_the_stack_that_was_changed_meanwhile_needs_a_new_start(small, tmp_path, monkeypatch):
     small.start("s3")
     changed = tmp_path / "services.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -40,3 +41,17 @@ def test_it_gets_no_rights_where_every_folder_can_be_entered(tmp_path, monkeypat
     monkeypatch.setattr(services, "POSTGRES", Path("/usr/bin"))
 
     assert not [word for word in services.as_postgres(Path("/tmp/postgres"), "initdb") if "caps" in word]
+
+
+@pytest.mark.parametrize(("mode", "rights"), [(0o755, 0), (0o711, 2)], ids=["for all", "for root alone"])
+def test_it_may_read_programs_that_were_installed_with_another_umask(mode, rights, monkeypatch):
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        program = Path(folder, "initdb")
+        program.touch()
+        program.chmod(mode)
+        monkeypatch.setattr(services, "POSTGRES", Path(folder))
+
+        command = services.as_postgres(Path("/tmp/postgres"), "initdb")
+
+    assert len([word for word in command if "+dac_read_search" in word]) == rights
