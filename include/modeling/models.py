@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import textwrap
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from include.errors import ConfigurationError
 
+PROJECT = str(Path(__file__).parents[2])
 TRIAL_ROWS = 1_000
 FEW_ROWS = 10_000  # below this, threads wait for each other longer than they compute
 
@@ -82,7 +84,10 @@ def try_out(
     try:
         with threads_for(len(sample)):
             fit_and_predict(model, sample, target.loc[sample.index], sample)
-    except ConfigurationError:  # all rows may be enough where a sample is too small
+    except ConfigurationError:
+        if len(sample) == len(features):
+            raise
+        # All rows may be enough where a sample is too small.
         with threads_for(len(features)):
             fit_and_predict(model, features, target, features)
     return model
@@ -97,36 +102,32 @@ def fit_and_predict(
         ConfigurationError: It raises an error, or does not predict one finite number for each row.
     """
     model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    name = type(model).__name__
     try:
         fitted = clone(estimator).fit(rows, target)
         predicted = np.asarray(fitted.predict(new)).ravel()
-    except MemoryError:
+    except (MemoryError, OSError, BrokenExecutor):  # of the machine, not of the model
         raise
     except Exception as error:  # of a class of the user's own, whatever it raises
         raise ConfigurationError(
-            f"{_shortened(model)} can't be trained on these rows: {_reason(error, model)}. "
-            "Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters."
+            f"{name} can't be trained on these rows: {_reason(error)}. "
+            "Correct HYPER_PARAMETERS in include/config.py, the run's hyper_parameters, or the class."
         ) from error
     if len(predicted) != len(new) or predicted.dtype.kind not in "buif" or not np.isfinite(predicted).all():
         raise ConfigurationError(
-            f"{_shortened(model)} doesn't predict one finite number for each row. "
-            "Correct HYPER_PARAMETERS or MODEL_CLASS in include/config.py, or the class."
+            f"{name} doesn't predict one finite number for each row. Correct HYPER_PARAMETERS or MODEL_CLASS in "
+            "include/config.py, or the class."
         )
     return fitted, predicted
 
 
-def _shortened(model: RegressorMixin) -> str:
-    return textwrap.shorten(str(model), 200, placeholder=" ...")
-
-
-def _reason(error: Exception, model: RegressorMixin) -> str:
-    """Return what is wrong; for a class that isn't scikit-learn's, with the place in its code."""
-    if type(model).__module__.startswith("sklearn."):
+def _reason(error: Exception) -> str:
+    """Return what is wrong; in code of the project, such as a class of one's own, with the place."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
+    own = [frame for frame in frames if frame.filename.startswith(PROJECT) and "site-packages" not in frame.filename]
+    if not own:
         return str(error).rstrip(".")
-    file = inspect.getsourcefile(type(model))
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    place = f" ({file}, line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {error} ({own[-1].filename}, line {own[-1].lineno})"
 
 
 def threads_for(rows: int) -> contextlib.AbstractContextManager[object]:

@@ -17,7 +17,16 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from include.errors import ConfigurationError
 from include.modeling.features import make_transformer
-from include.modeling.models import FEW_ROWS, TRIAL_ROWS, coefficients, make_model, on_raw_rows, threads_for, try_out
+from include.modeling.models import (
+    FEW_ROWS,
+    TRIAL_ROWS,
+    coefficients,
+    fit_and_predict,
+    make_model,
+    on_raw_rows,
+    threads_for,
+    try_out,
+)
 from include.schema import Categorical, Numeric, Schema
 
 
@@ -114,9 +123,8 @@ def test_hyperparameters_that_a_fit_rejects_are_named_with_the_reason(model_clas
 
     message = str(error.value)
     name = model_class.rpartition(".")[2]
-    assert re.match(rf"{name}\(.*\) can't be trained on these rows: |{model_class} doesn't accept the hyper", message)
-    assert all(str(value) in message for value in hyper_parameters.values())
-    assert message.endswith(". Correct HYPER_PARAMETERS in include/config.py, or the run's hyper_parameters.")
+    assert re.match(rf"{name} can't be trained on these rows: |{model_class} doesn't accept the hyper", message)
+    assert "Correct HYPER_PARAMETERS in include/config.py" in message
     assert words in message
 
 
@@ -133,6 +141,20 @@ class Mistaken(LinearRegression):
         return X.shapes
 
 
+class Forgetful(LinearRegression):
+    """Doesn't keep its parameter, as scikit-learn needs it to."""
+
+    def __init__(self, depth: int = 1) -> None:
+        super().__init__()
+
+
+class Broken(LinearRegression):
+    """Meets a full disk."""
+
+    def fit(self, X, y):
+        raise OSError("No space left on device")
+
+
 class Odd(LinearRegression):
     """Predicts what is asked for."""
 
@@ -146,8 +168,29 @@ class Odd(LinearRegression):
 
 def test_a_mistake_in_a_class_of_ones_own_is_shown_with_its_place():
     place = rf"AttributeError: .*'shapes' \({re.escape(__file__)}, line \d+\)"
-    with pytest.raises(ConfigurationError, match=rf"Mistaken\(\) can't be trained on these rows: {place}"):
+    with pytest.raises(ConfigurationError, match=rf"Mistaken can't be trained on these rows: {place}"):
         try_out(f"{__name__}.Mistaken", {}, *data(rows=20, features=3), seed=1)
+
+
+def test_a_mistake_in_a_class_that_was_unpickled_by_value_is_shown_too():
+    def fit(self, X, y):
+        raise ValueError("no such rows")
+
+    gone = type("Gone", (LinearRegression,), {"fit": fit, "__module__": "gone"})
+    features, target = data(rows=20, features=3)
+
+    with pytest.raises(ConfigurationError, match=r"Gone can't be trained on these rows: ValueError: no such rows \(/"):
+        fit_and_predict(gone(), features, target, features)
+
+
+def test_a_class_that_does_not_keep_its_parameters_is_named():
+    with pytest.raises(ConfigurationError, match=r"Forgetful can't be trained on these rows: .* no attribute 'depth'"):
+        try_out(f"{__name__}.Forgetful", {"depth": 2}, *data(rows=20, features=3), seed=1)
+
+
+def test_an_error_of_the_machine_stays_one_that_is_retried():
+    with pytest.raises(OSError, match="No space left"):
+        try_out(f"{__name__}.Broken", {}, *data(rows=20, features=3), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +199,7 @@ def test_a_mistake_in_a_class_of_ones_own_is_shown_with_its_place():
     ids=["gaps", "infinite", "text", "too few", "two for each row", "complex", "nothing"],
 )
 def test_predictions_that_are_not_a_number_for_each_row_are_no_fault_of_the_rows(predicts):
-    with pytest.raises(ConfigurationError, match=r"^Odd\(.* doesn't predict one finite number for each row"):
+    with pytest.raises(ConfigurationError, match=r"^Odd doesn't predict one finite number for each row"):
         try_out(f"{__name__}.Odd", {"predicts": predicts}, *data(rows=20, features=3), seed=1)
 
 
