@@ -17,6 +17,7 @@ from include.modeling.labels import text_labels
 from include.schema import Categorical, Schema
 
 log = logging.getLogger(__name__)
+LABELS_NAMED = 10  # in a warning
 KEEP_GAPS = (
     'Fill the gaps or, to use such rows as they are, set ROWS_WITH_GAPS = "keep" in include/config.py and '
     "MODEL_CLASS to a regressor that takes gaps, such as sklearn.ensemble.HistGradientBoostingRegressor, and train it."
@@ -65,14 +66,18 @@ def make_transformer(schema: Schema, rows: pd.DataFrame) -> Pipeline:
         rows: The rows that it will be fitted to. If the schema keeps gaps, a missing number stays missing, and a
             missing label counts as none of the known ones, which are then those of these rows.
     """
+    known = {name: _listed(schema, name) for name in schema.categorical}
+    if schema.keep_gaps:  # an encoder that looks for labels itself would take a gap for one
+        known = {name: labels or _labels_in(rows[name]) for name, labels in known.items()}
+    unlisted = [name for name in known if not known[name]]
+    listed = [name for name in known if known[name]]
     unknown = "ignore" if schema.keep_gaps else "warn"
-    encoders = []
-    for place, name in enumerate(schema.categorical):
-        labels = _listed(schema, name)
-        if schema.keep_gaps:  # an encoder that looks for labels itself would take a gap for one
-            labels = labels or _labels_in(rows[name])
-        encoder = OneHotEncoder(categories=[labels] if labels else "auto", handle_unknown=unknown, sparse_output=False)
-        encoders.append((f"column {place}", encoder, [name]))
+    groups = [("unlisted", unlisted, "auto"), ("listed", listed, [known[name] for name in listed])]
+    encoders = [
+        (group, OneHotEncoder(categories=categories, handle_unknown=unknown, sparse_output=False), columns)
+        for group, columns, categories in groups
+        if columns
+    ]
     encode = ColumnTransformer([*encoders, ("numbers", "passthrough", schema.numeric)], verbose_feature_names_out=False)
     return Pipeline([("encode", encode), ("scale", StandardScaler())]).set_output(transform="pandas")
 
@@ -104,7 +109,7 @@ def engineer(rows: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, Pipeline
 def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Turn new rows into features with a fitted transformer. Rows that its model can't take are left out.
 
-    A label that it has not seen counts as none of the known ones, with one warning for each such label.
+    A label that it has not seen counts as none of the known ones, with one warning for each column.
 
     Raises:
         DataError: No row can be predicted, or the transformer takes a column that the schema doesn't have, or has with
@@ -112,8 +117,8 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
     """
     if "labels" not in transformer.named_steps:
         raise DataError(
-            "This model is from an earlier version of this project, with other types of labels. Trigger feature_eng, "
-            "then choose Staging on the form: the new version."
+            "This model is from an earlier version of this project. Trigger feature_eng, then choose Staging on the "
+            "form: the new version."
         )
     trained_on: Schema = transformer["labels"].kw_args["schema"]  # whatever include/config.py says by now
     gone = set(trained_on.categorical).difference(schema.categorical)
@@ -129,13 +134,20 @@ def transform(transformer: Pipeline, rows: pd.DataFrame, schema: Schema) -> pd.D
         raise DataError(f"None of the {len(rows)} rows is without gaps, so this model can predict none. Fill the gaps.")
     for encoder in transformer["encode"].named_transformers_.values():
         if isinstance(encoder, OneHotEncoder):
-            (column,), (known,) = encoder.feature_names_in_, encoder.categories_
-            unknown = usable[column][~usable[column].isin(known)]
-            for label, count in unknown.value_counts().items():
-                log.warning("Column %s: the model has not seen the label %r (%d rows)", column, label, count)
+            for column, known in zip(encoder.feature_names_in_, encoder.categories_, strict=True):
+                _warn_of_unknown_labels(usable[column][~usable[column].isin(known)])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
         return transformer.transform(usable)
+
+
+def _warn_of_unknown_labels(unknown: pd.Series) -> None:
+    counts = unknown.value_counts()
+    named = [f"{label!r} ({count} rows)" for label, count in counts.head(LABELS_NAMED).items()]
+    if len(counts) > LABELS_NAMED:
+        named.append(f"and {len(counts) - LABELS_NAMED:,} more labels")
+    if named:
+        log.warning("Column %s: the model has not seen %s", unknown.name, ", ".join(named))
 
 
 def scaling(transformer: Pipeline) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def test_a_gap_costs_its_row_the_prediction_and_a_label_or_a_unit_that_is_new_is
     assert predictions["predicted"].isna().tolist() == [row == 3 for row in range(10)]
     assert predictions["true"].notna().all()
     warnings = [record.getMessage() for record in caplog.records if "has not seen" in record.getMessage()]
-    assert warnings == ["Column site: the model has not seen the label '8' (2 rows)"]
+    assert warnings == ["Column site: the model has not seen '8' (2 rows)"]
     assert "Features that have drifted from the training data: totlngth" in caplog.text
     found = tracked(run)
     assert found.data.metrics["drifted_features"] == 1

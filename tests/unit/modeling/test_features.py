@@ -226,7 +226,7 @@ def test_transform_warns_once_for_each_unknown_label(rows, caplog):
         features = transform(transformer, new, COLOURS)
 
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["Column colour: the model has not seen the label 'green' (2 rows)"]
+    assert warnings == ["Column colour: the model has not seen 'green' (2 rows)"]
     pd.testing.assert_series_equal(features["colour_red"] > 0, pd.Series([False, True, False]), check_names=False)
 
 
@@ -282,3 +282,15 @@ def test_new_rows_are_left_out_by_the_rule_of_the_model_and_not_by_todays(keep_g
     features = transform(transformer, new, replace(COLOURS, keep_gaps=not keep_gaps))
 
     assert len(features) == (2 if keep_gaps else 1)
+
+
+def test_of_many_labels_that_the_model_has_not_seen_some_are_named(rows, caplog):
+    _, transformer = engineer(rows, COLOURS)
+    new = pd.DataFrame({"colour": [f"shade {n}" for n in range(2000)], "width": 1.0})
+
+    with caplog.at_level(logging.WARNING):
+        transform(transformer, new, COLOURS)
+
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.count("shade") == 10
+    assert warning.endswith(", and 1,990 more labels")

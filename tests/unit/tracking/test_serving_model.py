@@ -59,7 +59,7 @@ def test_it_predicts_from_raw_rows_what_the_model_predicts_from_features(model, 
         ({"Pop": "vic"}, "row 1, column Pop: 'vic' is none of Vic, other"),
         (
             {"age": 31, "sex": "x"},
-            "2 errors:\nrow 1, column sex: 'x' is none of f, m. Correct it.\nrow 1, column age: 31.0 is not",
+            "2 errors:\nrow 1, column sex: 'x' is none of f, m. Correct it.\nrow 1, column age: 31.0 is above 30",
         ),
     ],
     ids=str,
