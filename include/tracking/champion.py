@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import get_model_info
+from mlflow.models import Model
 from sklearn.base import RegressorMixin, clone
 
 from include.errors import ConfigurationError
@@ -117,7 +117,7 @@ def _evaluated(
 ) -> float | None:
     """Evaluate the champion's class and hyperparameters; None if that is impossible on the data of `version`."""
     try:
-        model, features = _load(champion), _features(champion)
+        model, features = _load(champion)
     except LoadError:
         log.warning("The champion, version %s, can't be loaded here", champion.version, exc_info=True)
         return None
@@ -133,22 +133,25 @@ def _evaluated(
         return None
 
 
-def _load(version: ModelVersion) -> RegressorMixin:
+def _load(version: ModelVersion) -> tuple[RegressorMixin, set[str]]:
+    """Return a version's regressor, and its features."""
     with TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(_address(version), dst_path=folder)
         try:
             check_python(path)
-            return mlflow.sklearn.load_model(path)
+            return mlflow.sklearn.load_model(path), _features_in(path)
         except Exception as error:  # whatever unpickling meets: a class that is gone, another version of a package
             raise LoadError from error
 
 
 def _features(version: ModelVersion) -> set[str]:
-    """Return the features in a version's signature: not every regressor knows their names."""
-    signature = get_model_info(_address(version)).signature
-    if signature is None or signature.inputs is None:
-        raise LoadError
-    return set(signature.inputs.input_names())
+    with TemporaryDirectory() as folder:
+        return _features_in(mlflow.artifacts.download_artifacts(f"{_address(version)}/MLmodel", dst_path=folder))
+
+
+def _features_in(path: str) -> set[str]:
+    """Return the features in a model's signature: not every regressor knows their names."""
+    return set(Model.load(path).signature.inputs.input_names())
 
 
 def _address(version: ModelVersion) -> str:
