@@ -88,7 +88,6 @@ def extract_data() -> pd.DataFrame:
     context = get_current_context()
     data_file = sources.read_data_file(defaults.run_params(context)["data_file"])
     context["ti"].xcom_push("data_version", data_file.version)
-    upstream.push_schema()
     return read_training_rows(data_file, config.SCHEMA, min_usable=2 * config.FOLDS)
 
 
@@ -98,6 +97,7 @@ def build_features(rows: pd.DataFrame, experiment_id: str) -> pd.DataFrame:
     from include.modeling import features, models
     from include.tracking import feature_run, runs
 
+    upstream.push_schema()
     context = get_current_context()
     params, data_version = context["params"], context["ti"].xcom_pull("extract_data", key="data_version")
     usable = features.usable_rows(rows, config.SCHEMA)

@@ -51,8 +51,9 @@ if TYPE_CHECKING:
 @aql.dataframe
 @task_boundary
 def fetch_feature_df() -> File:
+    features = upstream.feature_eng_run().frame_reference("build_features")
     upstream.push_schema()
-    return upstream.feature_eng_run().frame_reference("build_features")
+    return features
 
 
 @task

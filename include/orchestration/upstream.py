@@ -85,10 +85,10 @@ def feature_eng_run() -> UpstreamRun:
     """Return the run of feature_eng that the running task works for.
 
     Raises:
-        ConfigurationError: It read its rows by another schema than `include/config.py` has now.
+        ConfigurationError: Its features were created with another schema than `include/config.py` has now.
         DataError: See `_upstream_run`.
     """
-    return _with_this_schema(_upstream_run(FEATURES, "feature_eng"), "extract_data")
+    return _with_this_schema(_upstream_run(FEATURES, "feature_eng"), "build_features")
 
 
 def train_run() -> UpstreamRun:
@@ -97,15 +97,15 @@ def train_run() -> UpstreamRun:
 
 
 def push_schema() -> None:
-    """Push the schema for the tasks downstream, which need the same one, from the running task."""
+    """Let the running task say with which schema the features that it returns were created."""
     get_current_context()["ti"].xcom_push("schema", config.SCHEMA.fingerprint)
 
 
 def _with_this_schema(run: UpstreamRun, task_id: str) -> UpstreamRun:
     if run.output(task_id, key="schema") != config.SCHEMA.fingerprint:
         raise ConfigurationError(
-            f"The features of {run.dag_id}, run {run.run_id}, were made with other COLUMNS, another TARGET or other "
-            "ROWS_WITH_GAPS than include/config.py has now. Trigger feature_eng, or change the settings back."
+            f"The features of {run.dag_id}, run {run.run_id}, were created with other COLUMNS, another TARGET or "
+            "other ROWS_WITH_GAPS than include/config.py has now. Trigger feature_eng, or change the settings back."
         )
     return run
 

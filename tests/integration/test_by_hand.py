@@ -56,13 +56,15 @@ def test_a_run_that_found_nothing_new_is_not_worked_for(run_part, pipeline_runs,
     [{"keep_gaps": True}, {"columns": {name: config.COLUMNS[name] for name in ("age", "sex", "taill")}}],
     ids=["gaps", "columns"],
 )
-def test_what_was_made_with_other_settings_is_not_worked_on(dag_id, other, run_dag, pipeline_runs, monkeypatch, caplog):
+def test_features_that_were_created_with_other_settings_are_rejected(
+    dag_id, other, run_dag, pipeline_runs, monkeypatch, caplog
+):
     monkeypatch.setattr(config, "SCHEMA", replace(config.SCHEMA, **other))
 
     with caplog.at_level(logging.ERROR):
         run = run_dag(dag_id, state="failed")
 
-    assert "were made with other COLUMNS, another TARGET or other ROWS_WITH_GAPS" in caplog.text
+    assert "were created with other COLUMNS, another TARGET or other ROWS_WITH_GAPS" in caplog.text
     assert all(task.try_number <= 2 for task in run.get_task_instances())  # as above
 
 
