@@ -2,8 +2,6 @@
 MAKEFLAGS += --no-print-directory
 LOCKS := include/local_stack/locks
 STACK := .venv/bin/python -m include.local_stack
-# A proxy is for the internet: the services on this machine are asked directly.
-export no_proxy := 127.0.0.1,localhost,$(or $(no_proxy),$(NO_PROXY))
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve stop status clean test test-fast test-image test-browser test-faults test-celery test-security test-endurance advisories screenshots bench prune lint format lock install install-dev

@@ -16,7 +16,7 @@ from rich.markup import escape
 from include.errors import ConfigurationError
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError
-from include.local_stack.services import StackError
+from include.local_stack.services import StackError, no_proxy
 from include.local_stack.stack import NOT_UP, S3_LOGIN, Stack
 from include.modeling.amounts import are_many, rows_used, with_spread
 
@@ -139,6 +139,7 @@ def prune(stack: Stack, *options: str) -> None:
 
 def main(command: str, *arguments: str) -> int:
     """Run a command, and return the exit status."""
+    os.environ["no_proxy"] = no_proxy()
     variables = ROOT / ".env"
     commands: dict[str, Callable[..., None]] = {
         "run": run, "status": status, "serve": serve, "prune": prune, "stop": stop, "clean": clean,
@@ -151,7 +152,7 @@ def main(command: str, *arguments: str) -> int:
         return 1
     except requests.ConnectionError as error:
         console.print(
-            f"\n[red bold]Failed.[/] A service no longer answers: {escape(str(error))}. Is it up? make status"
+            f"\n[red bold]Failed.[/] A service no longer answers: {escape(str(error))}. Check it with: make status"
         )
         return 1
     except (StackError, PipelineError, ConfigurationError, requests.RequestException) as error:

@@ -28,7 +28,7 @@ import psycopg2
 from include import config
 from include.local_stack.install import ROOT
 from include.local_stack.pipeline import Pipeline, PipelineError
-from include.local_stack.services import StackError
+from include.local_stack.services import StackError, no_proxy
 from include.local_stack.stack import Stack, free_ports
 from include.orchestration import DAG_IDS
 
@@ -86,7 +86,7 @@ def run(stack: Stack, rows: int) -> Run:
     memory = Memory(stack.process("scheduler"))
     memory.start()
     try:
-        plain = plain_seconds(file)
+        plain = plain_seconds(stack, file)
         triggered = datetime.now(UTC)
         tasks = pipeline.finish(pipeline.trigger(data_file=file.name))
     finally:
@@ -119,10 +119,11 @@ def resampled(rows: int) -> pd.DataFrame:
     return animals.assign(**{config.ROW_NUMBER: range(1, rows + 1)}) if config.ROW_NUMBER else animals
 
 
-def plain_seconds(file: Path) -> float:
-    """Return how long one plain process takes for the same work on a data file."""
+def plain_seconds(stack: Stack, file: Path) -> float:
+    """Return how long one plain process takes for the same work on a data file, with the same settings."""
+    command = [sys.executable, "-m", "include.local_stack.plain", str(file)]
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "include.local_stack.plain", file], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, env=stack.environment(), check=True, capture_output=True)
     return time.monotonic() - started
 
 
@@ -165,6 +166,7 @@ def main() -> None:
     memory = psutil.virtual_memory().total / 1e9
     print(f"{os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} {platform.machine()}, ", end="")
     print(f"Python {platform.python_version()}, {packages}; medians (and ranges) of {REPEATS} runs", flush=True)
+    os.environ["no_proxy"] = no_proxy()
     with temporary_stack() as stack:
         stack.start()
         run(stack, min(SIZES))  # warms up

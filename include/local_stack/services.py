@@ -229,6 +229,12 @@ def write_private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def no_proxy() -> str:
+    """Return the hosts that are not asked through a proxy: this machine, and those that the shell names."""
+    named = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    return ",".join(dict.fromkeys([LOOPBACK, "localhost", *filter(None, named)]))
+
+
 def answers(port: int, path: str = "/") -> bool:
     """Return whether an HTTP server answers there, even with a rejection."""
     try:

@@ -196,7 +196,7 @@ class Stack:
             "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": LOOPBACK,
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(self.ports["airflow"]),
             "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.session,airflow.api.auth.backend.basic_auth",
-            "no_proxy": "*" if sys.platform == "darwin" else os.environ.get("no_proxy", f"{LOOPBACK},localhost"),
+            "no_proxy": "*" if sys.platform == "darwin" else services.no_proxy(),
             "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # as no_proxy=*: lets Airflow fork its tasks on macOS
         }  # fmt: skip
 
