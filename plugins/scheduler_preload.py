@@ -34,6 +34,7 @@ PACKAGES = (
     "mlflow_provider.operators.pyfunc",
     "mlflow_provider.operators.registry",
     # What the tasks import themselves, or what that imports when it is first used.
+    "boto3.s3.inject",
     "git",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
@@ -42,6 +43,7 @@ PACKAGES = (
     "mlflow.tracking.request_header.registry",
     "pyarrow.dataset",
     "pyarrow.parquet",
+    "scipy.stats",
 )
 
 
