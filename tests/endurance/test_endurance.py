@@ -44,8 +44,10 @@ def usage(stack: Stack, seconds: float, temporary: Path) -> Usage:
     for process in stack.processes():
         with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
             memory += process.memory_full_info().pss / 2**20
-            files += process.num_fds()
-            names.append(service_of(stack, process))
+            name = service_of(stack, process)
+            if name != "postgres":  # whose processes keep the files of tables open, as a cache
+                files += process.num_fds()
+            names.append(name)
     return Usage(seconds, memory, files, tuple(sorted(names)), tuple(sorted(path.name for path in temporary.iterdir())))
 
 
