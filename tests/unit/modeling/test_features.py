@@ -218,7 +218,7 @@ def test_a_target_may_be_called_self():
     assert features["self"].tolist() == [3.0, 4.0]
 
 
-def test_transform_warns_once_for_each_unknown_label(rows, caplog):
+def test_transform_names_the_labels_that_the_model_has_not_seen(rows, caplog):
     _, transformer = engineer(rows, COLOURS)
     new = pd.DataFrame({"colour": ["green", "red", "green"], "width": [1.0, 2.0, 3.0]})
 
